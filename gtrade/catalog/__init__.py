@@ -1,0 +1,19 @@
+"""The models by name: the only place that knows names."""
+
+import importlib
+
+from gtrade.catalog.base import ModelEntry
+from gtrade.catalog.base import resolve as resolve
+
+MODELS = {"trading-game": "gtrade.catalog.trading_game"}
+
+
+def get_model(name: str) -> ModelEntry:
+    """Return the entry of a model.
+
+    Raises:
+        ValueError: naming the models there are.
+    """
+    if name not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}; got {name!r}")
+    return importlib.import_module(MODELS[name]).ENTRY

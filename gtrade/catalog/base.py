@@ -1,0 +1,110 @@
+"""What the pipeline has to know about a model. Plain data: importing it is instant."""
+
+import dataclasses
+import importlib
+from typing import Any, Literal
+
+REQUIRED: Any = object()
+"""Marks a parameter without a default."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One key of a spec's `[problem]` or `[solver]` table.
+
+    Attributes:
+        name: the key, and the argument of the class that is built.
+        type: what a single value is.
+        doc: meaning and rule, one line.
+        unit: physical unit, empty for a pure number.
+        default: the value when the key is absent, or `REQUIRED`.
+        ndim: 0 for a scalar, 1 for a list, 2 for a list of lists.
+        is_static: decides shapes or code, so a sweep over it compiles once per value.
+        choices: texts allowed beside (or, for type "text", as) the value; a text is
+            always static.
+    """
+
+    name: str
+    type: Literal["integer", "number", "text", "boolean"]
+    doc: str
+    unit: str = ""
+    default: Any = REQUIRED
+    ndim: int = 0
+    is_static: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a spec must give the key."""
+        return self.default is REQUIRED
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column of the result rows (or one array kept on request)."""
+
+    name: str
+    doc: str
+    unit: str = ""
+    axes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class SolverEntry:
+    """A solver that fits a model, under the name used in specs."""
+
+    name: str
+    target: str  # "module:Class"
+    summary: str
+    source: str
+    parameters: tuple[Parameter, ...]
+    precision: Literal["f32", "f64"] = "f32"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """Everything the pipeline knows about a model.
+
+    Attributes:
+        name: name in specs.
+        summary: one line.
+        source: paper and section.
+        problem: "module:Class" of the problem.
+        parameters: keys of `[problem]`.
+        solvers: the solvers that fit it.
+        verify: "module:function" of `verify(problem, solver, solution, arrays)`, which
+            returns a dict of row columns and requested arrays for one instance; it is
+            traced under `vmap`, in float64, and imports no solver's update rule.
+        columns: row columns that `verify` returns, in the order they are shown.
+        arrays: arrays that `verify` returns when asked for by name.
+        headline: columns of the table on the terminal.
+        figures: "module:function" of `figures(table) -> dict[str, Figure]`.
+    """
+
+    name: str
+    summary: str
+    source: str
+    problem: str
+    parameters: tuple[Parameter, ...]
+    solvers: tuple[SolverEntry, ...]
+    verify: str
+    columns: tuple[Column, ...]
+    arrays: tuple[Column, ...]
+    headline: tuple[str, ...]
+    figures: str
+
+    def solver(self, name: str) -> SolverEntry:
+        """Return the solver entry of that name, or raise ValueError naming all."""
+        for entry in self.solvers:
+            if entry.name == name:
+                return entry
+        known = ", ".join(entry.name for entry in self.solvers)
+        raise ValueError(
+            f"solver.name must be a solver of {self.name} ({known}); got {name!r}"
+        )
+
+
+def resolve(target: str) -> Any:
+    """Import what a "module:attribute" string names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

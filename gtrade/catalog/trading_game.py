@@ -1,0 +1,176 @@
+"""Catalog entry of the discrete trading game (Kearns & Shi 2025)."""
+
+from gtrade.catalog.base import Column, ModelEntry, Parameter, SolverEntry
+
+_NOISE = Parameter(
+    "noise",
+    "number",
+    'perturbations are uniform on [0, noise]; at least 0, or "theory" for the value'
+    " that minimises the proved regret bound",
+    unit="cost per share",
+    default=50.0,
+    choices=("theory",),
+)
+
+ENTRY = ModelEntry(
+    name="trading-game",
+    summary="Players reach share targets in whole lots while moving the price.",
+    source="Kearns & Shi 2025, arXiv 2502.07606v2",
+    problem="gtrade.problems.discrete_trading:TradingGame",
+    parameters=(
+        Parameter(
+            "horizon", "integer", "trading steps T; at least 1", "steps", is_static=True
+        ),
+        Parameter(
+            "targets",
+            "integer",
+            "shares each player ends with (negative: short), within the trade limits",
+            "shares",
+            ndim=1,
+        ),
+        Parameter(
+            "min_trade",
+            "integer",
+            "fewest shares traded in a step (negative: selling is allowed)",
+            "shares",
+            is_static=True,
+        ),
+        Parameter(
+            "max_trade",
+            "integer",
+            "most shares traded in a step; at least min_trade",
+            "shares",
+            is_static=True,
+        ),
+        Parameter(
+            "permanent_impact",
+            "number",
+            "kappa, permanent impact relative to temporary; at least 0",
+            "1",
+        ),
+    ),
+    solvers=(
+        SolverEntry(
+            "best-response-dynamics",
+            "gtrade.solvers.best_response:BestResponseDynamics",
+            "Players in turn move to their best response until none gains.",
+            "Kearns & Shi 2025, Algorithm 2; Theorem 4.5 for cycles",
+            (
+                Parameter(
+                    "start",
+                    "integer",
+                    "starting schedules (players x horizon), or a named start",
+                    "shares",
+                    default="even",
+                    ndim=2,
+                    choices=("even", "front", "random"),
+                ),
+                Parameter(
+                    "epsilon",
+                    "number",
+                    "a player moves only to gain more than this; at least 0",
+                    "cost",
+                    default=0.0,
+                ),
+                Parameter(
+                    "max_rounds",
+                    "integer",
+                    "rounds of all players in turn; at least 1",
+                    "rounds",
+                    default=1000,
+                    is_static=True,
+                ),
+            ),
+            precision="f64",
+        ),
+        SolverEntry(
+            "ftpl",
+            "gtrade.solvers.ftpl:FTPL",
+            "All players follow the perturbed leader; play approaches a coarse"
+            " correlated equilibrium.",
+            "Kearns & Shi 2025, section 5; Kalai & Vempala 2005",
+            (
+                Parameter(
+                    "perturbation",
+                    "text",
+                    '"full": noise on all 2T coordinates, as in the paper; "linear":'
+                    " noise on the T flows only (composite FTPL)",
+                    default="full",
+                    is_static=True,
+                    choices=("full", "linear"),
+                ),
+                _NOISE,
+                Parameter(
+                    "num_rounds",
+                    "integer",
+                    "rounds of play; at least 1",
+                    "rounds",
+                    default=2500,
+                    is_static=True,
+                ),
+            ),
+        ),
+        SolverEntry(
+            "swap-ftpl",
+            "gtrade.solvers.swap_regret:SwapFTPL",
+            "A tree of FTPL learners per player, without swap regret.",
+            "Dagan et al. 2024; Kearns & Shi 2025, Appendix A",
+            (
+                Parameter(
+                    "branching",
+                    "integer",
+                    "M, meta-rounds of a learner; at least 2",
+                    "1",
+                    default=150,
+                    is_static=True,
+                ),
+                Parameter(
+                    "depth",
+                    "integer",
+                    "d, levels of the tree; branching^depth rounds are played",
+                    "1",
+                    default=2,
+                    is_static=True,
+                ),
+                _NOISE,
+            ),
+        ),
+    ),
+    verify="gtrade.verification.play:verify_trading_solution",
+    columns=(
+        Column("distance_to_cce", "largest regret of a player", "cost"),
+        Column(
+            "distance_to_nash",
+            "largest gain from a deviation against the product of marginals",
+            "cost",
+        ),
+        Column("distance_to_ce", "largest swap regret of a player", "cost"),
+        Column("tv_distance", "total variation, joint to product of marginals", "1"),
+        Column(
+            "tv_distance_ks25",
+            "the same in the paper's form: l1 over the joint's support, no half",
+            "1",
+        ),
+        Column("welfare", "total cost per round; lower is better", "cost"),
+        Column("regret", "average external regret", "cost", ("players",)),
+        Column("costs", "average cost per round", "cost", ("players",)),
+        Column("mean_trades", "mean flow", "shares", ("players", "horizon")),
+    ),
+    arrays=(
+        Column(
+            "regret_curve",
+            "average regret after each round, all players",
+            "cost",
+            ("rounds", "players"),
+        ),
+        Column("schedules", "every round's flows", "shares", ("rounds", "players", "horizon")),
+    ),
+    headline=(
+        "distance_to_cce",
+        "distance_to_nash",
+        "distance_to_ce",
+        "tv_distance",
+        "welfare",
+    ),
+    figures="gtrade.plotting.trading:figures",
+)

@@ -1,0 +1,1 @@
+"""Mathematics without economics, where lineax, optimistix and jax have none."""

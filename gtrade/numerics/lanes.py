@@ -1,0 +1,110 @@
+"""Kernels with the batch on the last axis, under an ordinary `vmap`.
+
+A CPU vectorises along the minor axis. A kernel of a few dozen numbers per instance is
+therefore fastest when the instances, not the numbers, lie next to each other in memory.
+`lanes_last` lets such a kernel be written once for arrays of shape `(..., lanes)` while
+its callers go on writing single instances and mapping them with `jax.vmap`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+def lanes_last(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a kernel over a trailing lane axis into a function of one instance.
+
+    Args:
+        kernel: takes arrays with a trailing lane axis of one common length and returns
+            a pytree of such arrays. It must treat lanes independently.
+
+    Returns:
+        A function of arrays without the lane axis. Under `vmap`, nested or not, all
+        mapped axes are merged into the lane axis of a single call of `kernel`.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def on_lanes(*args: Array) -> Any:
+        return kernel(*args)
+
+    @on_lanes.def_vmap
+    def _(axis_size: int, in_batched: list[bool], *args: Array) -> tuple[Any, Any]:
+        def merge(x: Array, is_batched: bool) -> Array:
+            if is_batched:
+                x = jnp.moveaxis(x, 0, -2)
+            else:
+                x = jnp.broadcast_to(
+                    x[..., None, :], (*x.shape[:-1], axis_size, x.shape[-1])
+                )
+            return x.reshape(*x.shape[:-2], axis_size * x.shape[-1])
+
+        def split(x: Array) -> Array:
+            x = x.reshape(*x.shape[:-1], axis_size, x.shape[-1] // axis_size)
+            return jnp.moveaxis(x, -2, 0)
+
+        merged = [merge(x, b) for x, b in zip(args, in_batched, strict=True)]
+        out = jax.tree.map(split, on_lanes(*merged))
+        return out, jax.tree.map(lambda _: True, out)
+
+    def single(*args: Array) -> Any:
+        out = on_lanes(*(jnp.asarray(x)[..., None] for x in args))
+        return jax.tree.map(lambda x: x[..., 0], out)
+
+    return single
+
+
+def fenced(kernel: Callable[..., Any], is_live: Callable[..., Array]) -> Callable[..., Any]:
+    """Keep XLA from fusing a kernel with what comes before and after it.
+
+    Fused with its producers, a kernel reads strided memory; fused with its consumers,
+    it is computed once per use. An optimisation barrier does not help: it is dropped
+    before fusion. A branch is not.
+
+    Args:
+        kernel: as for `lanes_last`.
+        is_live: maps the arguments to a condition, shape (), that always holds but that
+            the compiler cannot see through.
+    """
+
+    def call(*args: Array) -> Any:
+        def dead(*args: Array) -> Any:
+            shapes = jax.eval_shape(kernel, *args)
+            return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+        return jax.lax.cond(is_live(*args), kernel, dead, *args)
+
+    return call
+
+
+def in_blocks(kernel: Callable[..., Any], block: int) -> Callable[..., Any]:
+    """Run a lane kernel block after block on a CPU, so that its state stays in cache.
+
+    Elsewhere, and where the lanes fit one block, the kernel runs at once.
+
+    Args:
+        kernel: as for `lanes_last`.
+        block: lanes in a block.
+    """
+
+    def blocked(*args: Array) -> Any:
+        lanes = args[0].shape[-1]
+        if lanes <= block or jax.default_backend() != "cpu":
+            return kernel(*args)
+        num_blocks = -(-lanes // block)
+        padding = num_blocks * block - lanes
+
+        def cut(x: Array) -> Array:
+            x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, padding)], mode="edge")
+            return jnp.moveaxis(x.reshape(*x.shape[:-1], num_blocks, block), -2, 0)
+
+        def join(x: Array) -> Array:
+            x = jnp.moveaxis(x, 0, -2)
+            return x.reshape(*x.shape[:-2], num_blocks * block)[..., :lanes]
+
+        out = jax.lax.map(lambda xs: kernel(*xs), tuple(cut(x) for x in args))
+        return jax.tree.map(join, out)
+
+    return blocked

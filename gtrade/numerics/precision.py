@@ -1,0 +1,48 @@
+"""Float width and full-precision products."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+def require_float64(what: str) -> None:
+    """Refuse to go on without 64-bit numbers.
+
+    Raises:
+        ValueError: naming the remedy, if x64 is off.
+    """
+    if jnp.result_type(float) != jnp.float64:
+        raise ValueError(
+            f"{what} needs float64; wrap the outermost call (outside jit) in"
+            " `with jax.enable_x64(True):`, or choose float64 at program start"
+        )
+
+
+def integer_dtype_for(bound: int, what: str) -> Any:
+    """Return int32 where `bound` fits it, else int64.
+
+    Args:
+        bound: largest absolute value that a sum can reach, an exact Python int.
+        what: the sum's name, for the message.
+
+    Raises:
+        ValueError: if int64 is needed and x64 is off, or int64 is not enough either.
+    """
+    if bound < 2**31:
+        return jnp.int32
+    if bound >= 2**63:
+        raise ValueError(f"{what} can reach {bound}, beyond 64-bit integers")
+    if jnp.result_type(int) != jnp.int64:
+        raise ValueError(
+            f"{what} can reach {bound}, beyond 32-bit integers; wrap the outermost"
+            " call (outside jit) in `with jax.enable_x64(True):`"
+            ' (or set run.precision = "f64" in a spec)'
+        )
+    return jnp.int64
+
+
+def full_precision_dot(x: Array, y: Array) -> Array:
+    """Contract the last axis of `x` with the first of `y` without TF32 shortcuts."""
+    return jnp.dot(x, y, precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,5 @@
+"""What is played: payoffs, dynamics, constraints. No algorithm, no tolerance."""
+
+from gtrade.problems.base import AbstractProblem as AbstractProblem
+from gtrade.problems.base import make_batch as make_batch
+from gtrade.problems.discrete_trading import TradingGame as TradingGame

@@ -1,0 +1,4 @@
+"""Exact best responses, used by solvers and by verification alike."""
+
+from gtrade.responses.separable import best_response as best_response
+from gtrade.responses.separable import separable_response as separable_response

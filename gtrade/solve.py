@@ -1,0 +1,183 @@
+"""Solving one instance or a batch: with sweeps, the only owner of `jax.jit`."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec
+from jaxtyping import PRNGKeyArray
+
+from gtrade.problems.base import is_batch
+from gtrade.solution import Solution
+from gtrade.solvers.base import AbstractSolver
+
+
+class LaneProgram:
+    """A function of one instance, compiled for a batch over the local devices.
+
+    Attributes:
+        num_devices: devices that share a batch; its size must be a multiple.
+        num_compilations: shapes (static structures) traced so far.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        num_devices: int | None = None,
+        cpu_compiler_options: dict[str, Any] | None = None,
+    ) -> None:
+        """Set the program up; nothing is compiled yet.
+
+        Args:
+            function: takes pytrees of single instances, returns a pytree of arrays.
+            num_devices: local devices to use; all if None.
+            cpu_compiler_options: XLA options that pay on CPUs; left out elsewhere, and
+                dropped if this version of XLA does not know them.
+        """
+        devices = jax.local_devices()[:num_devices]
+        self.num_devices = len(devices)
+        self.num_compilations = 0
+        mesh = jax.make_mesh(
+            (len(devices),), ("lanes",), axis_types=(AxisType.Auto,), devices=devices
+        )
+        lanes = PartitionSpec("lanes")
+
+        def call(arrays: Any, static: _Static) -> Any:
+            self.num_compilations += 1  # tracing only
+            mapped = jax.vmap(lambda x: function(*eqx.combine(x, static.value)))
+            if self.num_devices > 1:
+                mapped = jax.shard_map(
+                    mapped, mesh=mesh, in_specs=lanes, out_specs=lanes, check_vma=False
+                )
+            return mapped(arrays)
+
+        is_cpu = devices[0].platform == "cpu"
+        options = supported_options(cpu_compiler_options) if is_cpu else None
+        self._jitted = jax.jit(call, static_argnums=1, compiler_options=options)
+
+    def __call__(self, *args: Any) -> Any:
+        """Run on pytrees whose array leaves carry a leading batch axis."""
+        return self._jitted(*_split(args))
+
+    def memory_bytes(self, *args: Any) -> int | None:
+        """Return what the compiled call needs, all devices together; None if unknown.
+
+        The arguments may be abstract (`jax.ShapeDtypeStruct` leaves).
+        """
+        analysis = self._jitted.lower(*_split(args)).compile().memory_analysis()
+        if analysis is None:
+            return None
+        parts = (
+            analysis.temp_size_in_bytes,
+            analysis.argument_size_in_bytes,
+            analysis.output_size_in_bytes,
+        )
+        return sum(parts) * self.num_devices
+
+
+class _Static:
+    """The leaves of a pytree that are not arrays, as one hashable value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        leaves, structure = jax.tree.flatten(value)
+        self._identity = (tuple(leaves), structure)
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and self._identity == other._identity
+
+
+def _split(args: Any) -> tuple[Any, _Static]:
+    array_types = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
+    arrays, static = eqx.partition(args, lambda x: isinstance(x, array_types))
+    return arrays, _Static(static)
+
+
+def supported_options(options: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the compiler options if XLA takes them, else None.
+
+    They are debug options of XLA, worth a factor of several and free to disappear.
+    """
+    if not options or not _is_supported(tuple(sorted(options.items()))):
+        return None
+    return options
+
+
+@functools.cache
+def _is_supported(options: tuple[tuple[str, Any], ...]) -> bool:
+    identity = jax.jit(lambda x: x + 1, compiler_options=dict(options))
+    try:
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            identity(np.zeros((), np.float32))
+    except Exception:  # XLA names its errors differently from version to version
+        return False
+    return True
+
+
+def solve(
+    problem: Any, solver: AbstractSolver, *, key: PRNGKeyArray | None = None
+) -> Solution:
+    """Solve one instance, compiled.
+
+    Args:
+        problem: one problem.
+        solver: a solver that fits it.
+        key: source of randomness, for solvers that need one.
+
+    Returns:
+        The solver's solution, without a leading axis.
+    """
+    single = (problem, solver.prepare(problem), key)
+    batch = jax.tree.map(lambda x: x[None] if isinstance(x, jax.Array) else x, single)
+    solution = _program(type(solver), 1)(*batch)
+    return jax.tree.map(lambda x: x[0], solution)
+
+
+def solve_batch(
+    problems: Any, solvers: AbstractSolver, *, keys: PRNGKeyArray | None = None
+) -> Solution:
+    """Solve instance i of `problems` with instance i of `solvers`, on one device.
+
+    Args:
+        problems: from `make_batch`.
+        solvers: from `make_batch`, or a single solver for all.
+        keys: one key an instance, for solvers that need one.
+
+    Returns:
+        A solution whose leaves carry the batch axis.
+    """
+    size = len(jax.tree.leaves(problems)[0])
+    solvers = share_among(solvers.prepare(problems), size)
+    return _program(type(solvers), 1)(problems, solvers, keys)
+
+
+def share_among(module: Any, size: int) -> Any:
+    """Give a single module a batch axis; one that has it is returned as it is."""
+    if is_batch(module):
+        return module
+    return jax.tree.map(
+        lambda x: (
+            jnp.broadcast_to(x, (size, *x.shape)) if isinstance(x, jax.Array) else x
+        ),
+        module,
+    )
+
+
+@functools.cache
+def _program(solver: type[AbstractSolver], num_devices: int) -> LaneProgram:
+    def solve_one(problem, solver, key):
+        return solver.solve(problem, key=key)
+
+    return LaneProgram(
+        solve_one,
+        num_devices=num_devices,
+        cpu_compiler_options=solver.cpu_compiler_options,
+    )

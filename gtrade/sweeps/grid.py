@@ -1,0 +1,290 @@
+"""The grid: points of a sweep, grouped by what decides shapes and code.
+
+A point is a number; its values are looked up in the axes on demand, so a million
+points cost an array of a million integers.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gtrade._checks import InadmissibleError
+from gtrade.catalog.base import resolve
+from gtrade.problems.base import split_columns
+from gtrade.sweeps.axes import Axis
+from gtrade.sweeps.complaints import Complaints
+from gtrade.sweeps.spec import Spec
+from gtrade.sweeps.values import SweptKey, place
+
+_BLOCK = 2**17
+_MOST_LISTED = 5
+_ABSENT = object()
+
+Column = np.ndarray | list[Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Group:
+    """Grid points that share static values and shapes, and so one compilation.
+
+    Attributes:
+        index: number of the group, in the order of first points.
+        points: its point numbers, ascending.
+        label: the swept values that set it apart, by dotted key.
+    """
+
+    index: int
+    points: np.ndarray
+    label: Mapping[str, Any]
+
+
+class Grid:
+    """The cartesian product of a spec's axes, the last axis fastest.
+
+    Attributes:
+        spec: the spec.
+        shape: length of every axis.
+        num_points: number of points.
+        groups: the points by static values and shapes.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        """Number and group the points; nothing is validated yet."""
+        self.spec = spec
+        self.shape = tuple(len(axis) for axis in spec.axes)
+        self.num_points = math.prod(self.shape)
+        self._columns: dict[str, tuple[int, Column]] = {
+            swept.key: (position, _narrow(column))
+            for position, axis in enumerate(spec.axes)
+            for swept, column in zip(axis.keys, axis.columns, strict=True)
+        }
+        self.groups = self._make_groups()
+
+    def values(self, key: str, points: np.ndarray) -> Column:
+        """Return the values of a swept key at points, one each."""
+        position, column = self._columns[key]
+        rows = np.unravel_index(points, self.shape)[position]
+        if isinstance(column, np.ndarray):
+            return column[rows]
+        return [column[row] for row in rows]
+
+    def numbers(
+        self, group: Group, points: np.ndarray
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the arguments of problem and solver at points of one group.
+
+        Returns:
+            Two dicts by parameter name. A swept array parameter is a column, with one
+            axis more than the parameter; everything else is shared by all points.
+        """
+        tables = {
+            "problem": dict(self.spec.problem),
+            "solver": dict(self.spec.solver_values),
+        }
+        for swept in self.spec.swept:
+            arguments, name = tables[swept.table], swept.parameter.name
+            base = arguments.get(name)
+            arguments[name] = self._argument(swept, base, group, points)
+        return tables["problem"], tables["solver"]
+
+    def _argument(
+        self, swept: SweptKey, base: Any, group: Group, points: np.ndarray
+    ) -> Any:
+        if _is_static(swept):
+            value = self.values(swept.key, group.points[:1])[0]
+            value = value.tolist() if hasattr(value, "tolist") else value
+            return place(base, swept.index, value)
+        column = self.values(swept.key, points)
+        if isinstance(column, list):
+            if any(isinstance(value, str | None) for value in column):
+                return column[0]  # one text for the group
+            column = np.asarray(column)
+        if swept.index:
+            if not (isinstance(base, np.ndarray) and base.ndim > swept.parameter.ndim):
+                base = np.asarray(base, dtype=column.dtype)
+                base = np.broadcast_to(base, (len(points), *base.shape)).copy()
+            base[(slice(None), *swept.index)] = column
+            return base
+        return column
+
+    def _make_groups(self) -> tuple[Group, ...]:
+        codes = [_codes(axis) for axis in self.spec.axes]
+        counts = [int(code.max()) + 1 for code in codes]
+        members = [
+            [np.flatnonzero(code == value) for value in range(count)]
+            for code, count in zip(codes, counts, strict=True)
+        ]
+        deciding = [
+            swept.key
+            for axis, count in zip(self.spec.axes, counts, strict=True)
+            if count > 1
+            for swept in axis.keys
+            if _is_static(swept) or isinstance(self._columns[swept.key][1], list)
+        ]
+        groups = []
+        for choice in np.ndindex(*counts):
+            rows = [members[axis][value] for axis, value in enumerate(choice)]
+            points = np.zeros(1, np.int64)
+            if rows:
+                points = np.ravel_multi_index(np.ix_(*rows), self.shape).ravel()
+            label = {key: _first(self.values(key, points[:1])) for key in deciding}
+            groups.append(Group(len(groups), points.astype(np.int64), label))
+        return tuple(groups)
+
+    def validate(self) -> None:
+        """Check the numbers of every point of every group.
+
+        Raises:
+            SpecError: one line per broken rule, with the points that break it.
+        """
+        complaints = Complaints(self.spec.source)
+        found: dict[tuple[str, str], _Offence] = {}
+        targets = {
+            "problem": resolve(self.spec.entry.problem),
+            "solver": resolve(self.spec.solver_entry.target),
+        }
+        for group in self.groups:
+            for start in range(0, len(group.points), _BLOCK):
+                points = group.points[start : start + _BLOCK]
+                tables = self.numbers(group, points)
+                for (table, target), numbers in zip(
+                    targets.items(), tables, strict=True
+                ):
+                    _validate(table, target, numbers, points, found)
+        for (key, rule), offence in found.items():
+            value = () if offence.value is _ABSENT else (offence.value,)
+            complaints.add(key, rule, *value, hint=offence.where(self.num_points))
+        complaints.raise_any()
+
+
+@dataclasses.dataclass
+class _Offence:
+    """Points that break one rule, and the first value that does."""
+
+    value: Any
+    count: int = 0
+    first: list[int] = dataclasses.field(default_factory=list)
+
+    def where(self, num_points: int) -> str:
+        if num_points == 1:
+            return ""
+        if self.count == num_points:
+            return f" (all {num_points} points)"
+        listed = ", ".join(str(point) for point in sorted(self.first))
+        if self.count > len(self.first):
+            return f" (points {listed}, ...: {self.count} of {num_points})"
+        return f" (point{'s' if self.count > 1 else ''} {listed} of {num_points})"
+
+
+def _validate(
+    table: str,
+    target: Any,
+    numbers: dict[str, Any],
+    points: np.ndarray,
+    found: dict[tuple[str, str], _Offence],
+) -> None:
+    """Validate a block of points, mending bad values until every rule has been seen."""
+    check = getattr(target, "validate", None)
+    numbers, seen = dict(numbers), set()
+    while check is not None:
+        try:
+            check(**numbers)
+        except InadmissibleError as error:
+            name, rule, bad = error.argument, f"must {error.rule}", error.bad_rows
+            if (name, rule) in seen:
+                return  # the value that mended it depends on another argument
+            seen.add((name, rule))
+            rows = slice(None) if bad is None else list(bad)
+            _note(found, f"{table}.{name}", rule, error.value, points[rows])
+            good = np.setdiff1d(np.arange(len(points)), [] if bad is None else bad)
+            column = numbers.get(name)
+            if bad is None or not len(good) or not isinstance(column, np.ndarray):
+                return
+            numbers[name] = column.copy()
+            numbers[name][rows] = column[good[0]]
+        except (ValueError, TypeError) as error:
+            _note(found, table, str(error), _ABSENT, points)
+            return
+        else:
+            break
+    try:
+        _build_one(target, numbers)
+    except (ValueError, TypeError) as error:
+        _note(found, table, str(error), _ABSENT, points)
+
+
+def _build_one(target: Any, numbers: dict[str, Any]) -> None:
+    """Build the first point abstractly: shape rules hold under tracing."""
+    columns, shared = split_columns(target, numbers)
+    first = {name: column[0] for name, column in columns.items()}
+
+    def build(row: dict[str, Any]) -> None:
+        target(**shared, **row)
+
+    jax.eval_shape(build, first)
+
+
+def _note(
+    found: dict[tuple[str, str], _Offence],
+    key: str,
+    rule: str,
+    value: Any,
+    points: np.ndarray,
+) -> None:
+    offence = found.setdefault((key, rule), _Offence(value))
+    offence.count += len(points)
+    room = _MOST_LISTED - len(offence.first)
+    offence.first.extend(int(point) for point in points[:room])
+
+
+def _is_static(swept: SweptKey) -> bool:
+    return swept.parameter.is_static or swept.parameter.type == "text"
+
+
+def _first(column: Column) -> Any:
+    return column[0].tolist() if isinstance(column, np.ndarray) else column[0]
+
+
+def _narrow(column: Column) -> Column:
+    """Use int32 where it holds every value, the width of problems in any precision."""
+    if isinstance(column, np.ndarray) and column.dtype == np.int64:
+        limits = np.iinfo(np.int32)
+        if limits.min <= column.min() and column.max() <= limits.max:
+            return column.astype(np.int32)
+    return column
+
+
+def _codes(axis: Axis) -> np.ndarray:
+    """Number the positions of an axis by what they compile to, in order of coming."""
+    code = np.zeros(len(axis), np.int64)
+    for swept, column in zip(axis.keys, axis.columns, strict=True):
+        code = code * (len(axis) + 1) + _column_codes(swept, column)
+        _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+        order = np.empty_like(first)
+        order[np.argsort(first)] = np.arange(len(first))
+        code = order[inverse]
+    return code
+
+
+def _column_codes(swept: SweptKey, column: Column) -> np.ndarray:
+    is_static = _is_static(swept)
+    if isinstance(column, np.ndarray):
+        if not is_static:
+            return np.zeros(len(column), np.int64)
+        axis = 0 if column.ndim > 1 else None
+        return np.unique(column, return_inverse=True, axis=axis)[1].ravel()
+    seen: dict[str, int] = {}
+    labels = [_label(value, is_static) for value in column]
+    return np.array([seen.setdefault(label, len(seen)) for label in labels])
+
+
+def _label(value: Any, is_static: bool) -> str:
+    """Return what a value compiles to: itself if static or a text, else its shape."""
+    if is_static or isinstance(value, str | None):
+        return json.dumps(value)
+    return f"shape {np.shape(value)}"

@@ -1,0 +1,282 @@
+"""The two compiled programs of a group: solve in the run's precision, verify in f64.
+
+A call computes `lane width x devices` lanes, a lane being one point with one key. The
+width is fixed per group and every call is padded to it, because on a CPU the same lane
+can differ in its last bits between batch widths.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from gtrade.catalog.base import resolve
+from gtrade.problems.base import make_batch
+from gtrade.solution import STATUS_NAMES, Solution
+from gtrade.solve import LaneProgram
+from gtrade.sweeps.grid import Grid, Group
+from gtrade.sweeps.memory import available_memory
+
+# Lanes of one call. On a CPU more only leaves the cache; on an accelerator the memory
+# estimate is what binds.
+_MOST_LANES = {"cpu": 1024}
+_MOST_LANES_ELSEWHERE = 2**17
+
+# Temporaries of a solve are unknown before it is compiled: room for so many times its
+# arguments and results.
+_MEMORY_FACTOR = 8
+_MEMORY_SHARE = 0.4
+
+NO_ANSWER = ("nonfinite", "invalid_input")
+"""Statuses whose value means nothing: their floats are written as NaN."""
+
+
+class GroupProgram:
+    """Solves and verifies lanes of one group of grid points.
+
+    Attributes:
+        group: the group.
+        num_devices: local devices that share a call.
+    """
+
+    def __init__(self, grid: Grid, group: Group, *, num_devices: int) -> None:
+        """Build the group's problems and solvers; nothing is compiled yet.
+
+        Args:
+            grid: the whole grid.
+            group: the group.
+            num_devices: local devices to use.
+
+        Raises:
+            ValueError: if a problem or solver cannot be built.
+        """
+        spec = grid.spec
+        self.group, self.num_devices = group, num_devices
+        self._run = spec.run
+        self._batch = _build(grid, group, spec.run.precision)
+        options = self._batch[1].cpu_compiler_options
+        self._solve = LaneProgram(
+            _solve_one, num_devices=num_devices, cpu_compiler_options=options
+        )
+        self._verify = None
+        if spec.is_verified:
+            is_shared = spec.run.precision == "f64"
+            self._exact = self._batch if is_shared else _build(grid, group, "f64")
+            verify = resolve(spec.entry.verify)
+            self._verify_one = _verifier(verify, spec.run.arrays)
+            self._verify = LaneProgram(self._verify_one, num_devices=num_devices)
+        self._names = [column.name for column in spec.entry.columns]
+        self._names += spec.run.arrays
+
+    def choose_width(self, num_lanes: int) -> int:
+        """Return a lane width per device for a group of so many lanes.
+
+        As many lanes as memory allows, balanced over the calls that makes.
+        """
+        platform = jax.local_devices()[0].platform
+        most = _MOST_LANES.get(platform, _MOST_LANES_ELSEWHERE)
+        budget = memory_budget()
+        if budget is not None:
+            most = min(most, int(budget / (_MEMORY_FACTOR * self._bytes_per_lane())))
+        most = max(most // self.num_devices, 1) * self.num_devices
+        num_calls = math.ceil(num_lanes / most)
+        width = math.ceil(num_lanes / num_calls / self.num_devices)
+        while budget is not None and width > 1:
+            needed = self._memory_bytes(width)
+            if needed is None or needed <= budget:
+                break
+            width = math.ceil(width / 2)
+        return width
+
+    def bytes_per_result(self) -> int:
+        """Return the size of one lane's row and arrays."""
+        with precision_context("f64"):
+            return _num_bytes(self._abstract(None)[-1])
+
+    def run(
+        self, rows: np.ndarray, replications: np.ndarray, width: int
+    ) -> dict[str, np.ndarray]:
+        """Compute one call's lanes.
+
+        Args:
+            rows: positions of the lanes' points in `group.points`, at most
+                `width x num_devices`.
+            replications: the lanes' replication numbers.
+            width: lanes per device.
+
+        Returns:
+            `status` (names), `residual`, `num_steps`, the model's columns and the
+            requested arrays, one entry per lane.
+        """
+        num_lanes, size = len(rows), width * self.num_devices
+        padding = (0, size - num_lanes)
+        rows = np.pad(rows, padding, mode="edge")
+        replications = np.pad(replications, padding, mode="edge")
+        keys = self._keys(rows, replications)
+        with precision_context(self._run.precision):
+            solution = self._solve(*_take(self._batch, rows), keys)
+        columns = {}
+        if self._verify is not None:
+            with precision_context("f64"):
+                columns = self._verify(*_take(self._exact, rows), solution)
+        fetched = jax.device_get((_evidence(solution), columns))
+        (status, residual, num_steps), columns = jax.tree.map(
+            lambda x: np.asarray(x)[:num_lanes], fetched
+        )
+        return {
+            "status": np.asarray(STATUS_NAMES)[status],
+            "residual": residual,
+            "num_steps": num_steps,
+            **self._without_non_answers(columns, status),
+        }
+
+    def _without_non_answers(
+        self, columns: dict[str, np.ndarray], status: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        if self._verify is None:
+            return {}
+        missing = [name for name in self._names if name not in columns]
+        if missing:
+            raise KeyError(f"verification returned no {', '.join(missing)}")
+        codes = [STATUS_NAMES.index(name) for name in NO_ANSWER]
+        empty = np.isin(status, codes)
+        result = {}
+        for name in self._names:
+            values = columns[name]
+            if values.dtype.kind == "f" and empty.any():
+                values = values.copy()
+                values[empty] = np.nan
+            result[name] = values
+        return result
+
+    def _keys(self, rows: np.ndarray, replications: np.ndarray) -> PRNGKeyArray:
+        points = self.group.points[rows]
+        if self._run.common_keys:
+            points = np.zeros_like(points)
+        seed = np.uint32(self._run.seed)
+        with precision_context("f32"):
+            arguments = points.astype(np.uint32), replications.astype(np.uint32)
+            return lane_keys(seed, *arguments)
+
+    def _abstract(self, size: int | None) -> tuple[Any, Any, Any, Any]:
+        """Return abstract (solve inputs, solution, verify inputs, columns)."""
+
+        def leaf(x: np.ndarray) -> jax.ShapeDtypeStruct:
+            shape = x.shape[1:] if size is None else (size, *x.shape[1:])
+            return jax.ShapeDtypeStruct(shape, x.dtype)
+
+        def abstract(batch: Any) -> Any:
+            is_leaf = lambda x: isinstance(x, np.ndarray)  # noqa: E731
+            return jax.tree.map(lambda x: leaf(x) if is_leaf(x) else x, batch)
+
+        def mapped(function: Callable[..., Any]) -> Callable[..., Any]:
+            return function if size is None else eqx.filter_vmap(function)
+
+        indices = np.zeros(size or 1, np.uint32)
+        keys = jax.eval_shape(lane_keys, np.uint32(0), indices, indices)
+        if size is None:
+            keys = jax.ShapeDtypeStruct((), keys.dtype)
+        inputs = (*abstract(self._batch), keys)
+        with precision_context(self._run.precision):
+            solution = eqx.filter_eval_shape(mapped(_solve_one), *inputs)
+        if self._verify is None:
+            return inputs, solution, None, None
+        exact = abstract(self._exact)
+        with precision_context("f64"):
+            arguments = (*exact, solution)
+            columns = eqx.filter_eval_shape(mapped(self._verify_one), *arguments)
+        return inputs, solution, arguments, columns
+
+    def _bytes_per_lane(self) -> int:
+        return max(sum(_num_bytes(part) for part in self._abstract(None)), 1)
+
+    def _memory_bytes(self, width: int) -> int | None:
+        """Return what the larger of the two compiled calls needs, None if unknown."""
+        inputs, _, arguments, _ = self._abstract(width * self.num_devices)
+        with precision_context(self._run.precision):
+            needed = [self._solve.memory_bytes(*inputs)]
+        if self._verify is not None:
+            with precision_context("f64"):
+                needed.append(self._verify.memory_bytes(*arguments))
+        return None if None in needed else max(needed)
+
+
+def precision_context(precision: str) -> Any:
+    """Return a context in which floats are of this width, whatever the caller chose."""
+    return jax.enable_x64(precision == "f64")
+
+
+def memory_budget() -> int | None:
+    """Return the bytes a call may use on all local devices together."""
+    devices = jax.local_devices()
+    stats = [device.memory_stats() or {} for device in devices]
+    limits = [s["bytes_limit"] for s in stats if "bytes_limit" in s]
+    if limits:
+        # Devices have their own memory, and nothing else runs on them.
+        return int(2 * _MEMORY_SHARE * min(limits)) * len(devices)
+    available = available_memory()
+    return None if available is None else int(_MEMORY_SHARE * available)
+
+
+@functools.partial(jax.jit, inline=True)
+def lane_keys(
+    seed: Int[Array, ""],
+    points: Int[Array, " lanes"],
+    replications: Int[Array, " lanes"],
+) -> PRNGKeyArray:
+    """Return `fold_in(fold_in(key(seed), point), replication)` for every lane."""
+    base = jax.random.key(seed, impl="threefry2x32")
+
+    def one(point: Int[Array, ""], replication: Int[Array, ""]) -> PRNGKeyArray:
+        return jax.random.fold_in(jax.random.fold_in(base, point), replication)
+
+    return jax.vmap(one)(points, replications)
+
+
+def _build(grid: Grid, group: Group, precision: str) -> tuple[Any, Any]:
+    """Build problems and solvers of a group, one per point, kept on the host."""
+    spec, size = grid.spec, len(group.points)
+    problem_numbers, solver_numbers = grid.numbers(group, group.points)
+    with precision_context(precision):
+        problem, solver = resolve(spec.entry.problem), resolve(spec.solver_entry.target)
+        problems = make_batch(problem, size=size, **problem_numbers)
+        solvers = make_batch(solver, size=size, **solver_numbers)
+        solvers = solvers.prepare(problems)
+    return jax.tree.map(_to_host, (problems, solvers))
+
+
+def _to_host(leaf: Any) -> Any:
+    return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+
+
+def _take(batch: Any, rows: np.ndarray) -> Any:
+    return jax.tree.map(lambda x: x[rows] if isinstance(x, np.ndarray) else x, batch)
+
+
+def _solve_one(problem: Any, solver: Any, key: PRNGKeyArray) -> Solution:
+    return solver.solve(problem, key=key)
+
+
+def _verifier(
+    verify: Callable[..., Any], arrays: tuple[str, ...]
+) -> Callable[..., Any]:
+    def verify_one(problem: Any, solver: Any, solution: Solution) -> dict[str, Array]:
+        return verify(problem, solver, solution, arrays)
+
+    return verify_one
+
+
+def _evidence(solution: Solution) -> tuple[Array, Array, Array]:
+    (status,) = jax.tree.leaves(solution.status)
+    return status, solution.residual, solution.num_steps
+
+
+def _num_bytes(tree: Any) -> int:
+    leaves = [x for x in jax.tree.leaves(tree) if hasattr(x, "dtype")]
+    # Keys have an extended dtype, which is all but itemsize-less to NumPy.
+    return sum(math.prod(x.shape) * getattr(x.dtype, "itemsize", 8) for x in leaves)

@@ -1,0 +1,344 @@
+"""The store of a run: a folder that survives a kill at any moment.
+
+    DIR/manifest.json                       what is run; written first
+    DIR/rows/chunk-00042-<hash>.parquet     one row per point and replication
+    DIR/arrays/chunk-00042-<hash>.parquet   requested arrays of the same rows
+    DIR/log.jsonl                           what happened, one JSON object a line
+    DIR/lock                                held while a process writes here
+
+Every file is written under a temporary name, synced and renamed. A rows file is the
+commit mark of its chunk: its arrays are in place before it. Nothing here imports jax.
+"""
+
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gtrade.sweeps.manifest import continued, differences
+from gtrade.sweeps.table import Table
+
+_CHUNK_NAME = re.compile(r"chunk-(\d+)-[0-9a-f]+")
+_UNREADABLE = (OSError, pa.ArrowException, EOFError)
+
+
+class StoreError(ValueError):
+    """A folder cannot be used for this run; the message says why and what helps."""
+
+
+class Store:
+    """A folder that this process alone writes to, until `close`."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        manifest: dict[str, Any],
+        *,
+        force_resume: bool = False,
+    ) -> None:
+        """Open a folder for a run, new or resumed.
+
+        Args:
+            folder: made if absent.
+            manifest: of the run about to start.
+            force_resume: go on although spec, versions or device differ.
+
+        Raises:
+            StoreError: if the folder cannot be written, another process writes to it,
+                it holds a different run, or something that is no run.
+        """
+        self.folder = Path(folder)
+        self.damaged: list[str] = []
+        try:
+            for part in ("rows", "arrays"):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(self.folder)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StoreError(f"{folder}: cannot be written ({reason})") from None
+        try:
+            self._open(manifest, force_resume)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, manifest: dict[str, Any], force_resume: bool) -> None:
+        for leftover in self.folder.glob("**/.*.tmp"):
+            leftover.unlink()
+        old = read_manifest(self.folder)
+        if old is None:
+            if any((self.folder / "rows").glob("*.parquet")):
+                raise StoreError(f"{self.folder}: holds rows but no manifest.json")
+            self.manifest = manifest
+        else:
+            changed = differences(old, manifest)
+            if changed and not force_resume:
+                raise StoreError(
+                    f"{self.folder}: holds a different run; choose another folder, or"
+                    " --force-resume to go on all the same:\n  " + "\n  ".join(changed)
+                )
+            self.manifest = continued(old, manifest, changed, _now())
+        self._write_manifest()
+        self.log("opened", resumed=old is not None)
+
+    def close(self) -> None:
+        """Let other processes write here."""
+        self._lock.close()
+
+    def __enter__(self) -> "Store":
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def finished(self) -> np.ndarray:
+        """Return the sorted ids (`row_ids`) that need not be computed again.
+
+        Rows files that cannot be read to their end, or whose arrays cannot, are set
+        aside under another name and listed in `damaged`.
+        """
+        is_kept = bool(self.manifest["spec"]["run"]["arrays"])
+        ids, names = [np.zeros(0, np.uint64)], set()
+        for path in sorted((self.folder / "rows").glob("*.parquet")):
+            arrays = self.folder / "arrays" / path.name
+            try:
+                table = _read_checked(path)
+                point = table.column("point").to_numpy()
+                replication = table.column("replication").to_numpy()
+                bad = None
+            except (*_UNREADABLE, KeyError):
+                bad = path
+            if bad is None and is_kept and not _is_readable(arrays):
+                bad = arrays
+            if bad is None:
+                names.add(path.name)
+                ids.append(row_ids(point, replication))
+                continue
+            self.damaged.append(str(bad.relative_to(self.folder)))
+            self.log("unreadable", file=self.damaged[-1])
+            os.replace(path, path.with_name(path.name + ".unreadable"))
+        # Arrays without rows were cut off before their commit, or their rows went.
+        for path in (self.folder / "arrays").glob("*.parquet"):
+            if path.name not in names:
+                path.unlink()
+        return np.unique(np.concatenate(ids))
+
+    def commit(self, rows: pa.Table, arrays: pa.Table | None) -> str:
+        """Write one chunk; when this returns, no crash can lose it.
+
+        Returns:
+            The chunk's file name.
+        """
+        ids = row_ids(
+            rows.column("point").to_numpy(), rows.column("replication").to_numpy()
+        )
+        digest = hashlib.sha256(self.manifest["spec_hash"].encode() + ids.tobytes())
+        name = f"chunk-{self._next_number():05d}-{digest.hexdigest()[:12]}.parquet"
+        if arrays is not None:
+            _write(self.folder / "arrays" / name, lambda f: _write_table(arrays, f))
+        _write(self.folder / "rows" / name, lambda f: _write_table(rows, f))
+        return name
+
+    def _next_number(self) -> int:
+        if not hasattr(self, "_number"):
+            found = (
+                _CHUNK_NAME.match(p.name) for p in (self.folder / "rows").iterdir()
+            )
+            self._number = max((int(match[1]) for match in found if match), default=-1)
+        self._number += 1
+        return self._number
+
+    def set_lane_width(self, group: int, width: int) -> None:
+        """Record the lane width of a group."""
+        self.manifest["lane_widths"][str(group)] = width
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        text = json.dumps(self.manifest, indent=1, allow_nan=False)
+        _write(self.folder / "manifest.json", lambda file: file.write(text.encode()))
+
+    def log(self, event: str, **details: Any) -> None:
+        """Append one line to the log."""
+        line = json.dumps({"time": _now(), "event": event, **details})
+        with open(self.folder / "log.jsonl", "ab+") as file:
+            # A kill may have cut the last line short.
+            file.seek(max(file.tell() - 1, 0))
+            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
+            file.write(start + line.encode() + b"\n")
+
+    def table(self) -> Table:
+        """Return what is finished."""
+        return load(self.folder)
+
+
+def row_ids(point: np.ndarray, replication: np.ndarray) -> np.ndarray:
+    """Return one unsigned 64-bit id for every (point, replication)."""
+    shifted = np.asarray(point).astype(np.uint64) << np.uint64(32)
+    return shifted | np.asarray(replication).astype(np.uint64)
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any] | None:
+    """Return the manifest of a run, None if there is none.
+
+    Raises:
+        StoreError: if it is there and cannot be read.
+    """
+    path = Path(folder) / "manifest.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from None
+
+
+def load(folder: str | Path) -> Table:
+    """Read the results of a run, finished or not.
+
+    Args:
+        folder: what `gtrade run --out` was given.
+
+    Returns:
+        A table of all rows that can be read, by point and replication.
+
+    Raises:
+        StoreError: if the folder holds no run, or no rows yet.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise StoreError(f"{folder}: holds no run (no manifest.json)")
+    pieces, names = [], []
+    for path in sorted((folder / "rows").glob("*.parquet")):
+        try:
+            pieces.append(_read_checked(path))
+            names.append(path.name)
+        except _UNREADABLE:
+            continue  # the next run computes it again and says so
+    if not pieces:
+        raise StoreError(f"{folder}: holds no rows yet")
+
+    def read_array(array: str) -> pa.Table:
+        keys = ["point", "replication", array]
+        parts = [pq.read_table(folder / "arrays" / n, columns=keys) for n in names]
+        return pa.concat_tables(parts, promote_options="permissive")
+
+    return Table(pa.concat_tables(pieces), manifest, read_array)
+
+
+def _read_checked(path: Path) -> pa.Table:
+    """Read a whole file with its checksums, so that damage anywhere is found."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read()
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for _ in file.iter_batches():
+                pass
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def _write_table(table: pa.Table, file: BinaryIO) -> None:
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file so that its name never stands for less than all of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _lock(folder: Path) -> Any:
+    """Lock a folder for this process; the system lets go when the process ends."""
+    file = open(folder / "lock", "a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise StoreError(
+            f"{folder}: another run is writing here ({holder}); wait for it or choose"
+            " another folder"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+class MemoryStore:
+    """The same for a run whose results are only returned."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        """Start without rows."""
+        self.manifest = manifest
+        self.damaged: list[str] = []
+        self._rows: list[pa.Table] = []
+        self._arrays: list[pa.Table] = []
+
+    def __enter__(self) -> "MemoryStore":
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def finished(self) -> np.ndarray:
+        """Return no ids."""
+        return np.zeros(0, np.uint64)
+
+    def commit(self, rows: pa.Table, arrays: pa.Table | None) -> str:
+        """Keep one chunk."""
+        self._rows.append(rows)
+        if arrays is not None:
+            self._arrays.append(arrays)
+        return f"chunk {len(self._rows)}"
+
+    def set_lane_width(self, group: int, width: int) -> None:
+        """Record the lane width of a group."""
+        self.manifest["lane_widths"][str(group)] = width
+
+    def log(self, event: str, **details: Any) -> None:
+        """Keep no log."""
+
+    def table(self) -> Table:
+        """Return all rows."""
+        arrays = self._arrays
+
+        def read_array(name: str) -> pa.Table:
+            keys = ["point", "replication", name]
+            parts = [table.select(keys) for table in arrays]
+            return pa.concat_tables(parts, promote_options="permissive")
+
+        rows = pa.concat_tables(self._rows)
+        return Table(rows, self.manifest, read_array)
