@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 Value = TypeVar("Value")
 
@@ -62,6 +62,11 @@ def status_names(status: Status) -> np.ndarray:
 def is_success(status: Status) -> np.ndarray:
     """Return where a status counts as an answer, with the batch shape."""
     return np.isin(status_names(status), SUCCESS_NAMES)
+
+
+def has_value(status: Status) -> Bool[Array, "..."]:
+    """Return where a solution's value may be read, answer or not; traceable."""
+    return (status != Status.invalid_input) & (status != Status.nonfinite)
 
 
 def raise_unless_converged(solution: Solution) -> None:

@@ -93,7 +93,7 @@ def quadratic_response(
     dtype = linear.dtype
     windows = _windows(horizon, min_trade, max_trade, target_range)
     target = jnp.asarray(target, jnp.int32)
-    if _num_arcs(windows, min_trade, max_trade) <= MAX_UNROLLED_ARCS:
+    if is_unrolled(horizon, min_trade, max_trade, target_range):
 
         bits = max(1, (max_trade - min_trade).bit_length())
 
@@ -122,6 +122,17 @@ def quadratic_response(
         dtype=dtype,
     )
     return schedule
+
+
+def is_unrolled(
+    horizon: int,
+    min_trade: int,
+    max_trade: int,
+    target_range: tuple[int, int] | None = None,
+) -> bool:
+    """Return whether `quadratic_response` unrolls games of this size."""
+    windows = _windows(horizon, min_trade, max_trade, target_range)
+    return _num_arcs(windows, min_trade, max_trade) <= MAX_UNROLLED_ARCS
 
 
 def _windows(horizon, min_trade, max_trade, target_range):

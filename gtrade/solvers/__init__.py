@@ -1,0 +1,10 @@
+"""How games are solved. A solver never certifies its own answer."""
+
+from gtrade.solvers.base import AbstractLearner as AbstractLearner
+from gtrade.solvers.base import AbstractSolver as AbstractSolver
+from gtrade.solvers.best_response import BestResponseDynamics as BestResponseDynamics
+from gtrade.solvers.ftpl import FTPL as FTPL
+from gtrade.solvers.self_play import Play as Play
+from gtrade.solvers.self_play import face as face
+from gtrade.solvers.self_play import self_play as self_play
+from gtrade.solvers.swap_regret import SwapFTPL as SwapFTPL

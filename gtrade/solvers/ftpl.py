@@ -146,22 +146,17 @@ class FTPL(AbstractSolver, AbstractLearner):
     ) -> Int[Array, " horizon"]:
         """Return the perturbed leader of the rounds so far."""
         history = game.price_pressure(state.flow_sum)
-        seen = state.num_rounds.astype(history.dtype)
-        own = game.own_cost_weight.astype(history.dtype)
-        limits = {"min_trade": game.min_trade, "max_trade": game.max_trade}
-        if self.perturbation == "linear":
-            return separable_response(
-                history + noise, (seen + 1) * own, target, **limits
+        if self.perturbation == "full":
+            return full_leader(
+                game, target, history, state.num_rounds, noise, self.target_range
             )
-        # The rounds' own cost is order-free: only its perturbation needs the path.
-        return quadratic_response(
-            history + noise[: game.horizon],
-            seen * own,
-            noise[game.horizon :],
-            game.permanent_impact,
+        counted = (state.num_rounds + 1).astype(history.dtype)
+        return separable_response(
+            history + noise,
+            counted * game.own_cost_weight.astype(history.dtype),
             target,
-            target_range=self.target_range,
-            **limits,
+            min_trade=game.min_trade,
+            max_trade=game.max_trade,
         )
 
     def update(
@@ -192,6 +187,37 @@ class FTPL(AbstractSolver, AbstractLearner):
             self, problem, num_rounds=self.num_rounds, key=key, noise=noise
         )
         return completed_play(problem, self.noise_level(problem), play, self.num_rounds)
+
+
+def full_leader(
+    game: TradingGame,
+    target: Int[Array, ""],
+    history: Float[Array, " horizon"],
+    num_rounds: Int[Array, ""],
+    noise: Float[Array, " noise"],
+    target_range: tuple[int, int] | None,
+) -> Int[Array, " horizon"]:
+    """Return the leader with noise on all 2T coordinates (Kearns & Shi 2025).
+
+    Args:
+        game: one instance.
+        target: the player's target, shape ().
+        history: cost vector M F of the rounds so far, shape (horizon,).
+        num_rounds: how many rounds these are, shape ().
+        noise: on the T prices and the T own-cost weights, shape (2 * horizon,).
+        target_range: see `quadratic_response`.
+    """
+    # The rounds' own cost is order-free: only its perturbation needs the path.
+    return quadratic_response(
+        history + noise[: game.horizon],
+        num_rounds.astype(history.dtype) * game.own_cost_weight.astype(history.dtype),
+        noise[game.horizon :],
+        game.permanent_impact,
+        target,
+        min_trade=game.min_trade,
+        max_trade=game.max_trade,
+        target_range=target_range,
+    )
 
 
 def with_target_range(solver: Any, problems: TradingGame) -> Any:

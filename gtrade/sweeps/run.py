@@ -184,7 +184,7 @@ class Lanes:
         return lanes // self._replications, lanes % self._replications
 
 
-def run(
+def run_spec(
     spec: Spec,
     out: str | Path | None = None,
     *,

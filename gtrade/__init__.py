@@ -1,0 +1,61 @@
+"""Batch solver for the games that traders play, on CPUs and GPUs.
+
+Public names are imported on first use: `import gtrade` imports no jax and starts no
+backend.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gtrade.problems.base import make_batch as make_batch
+    from gtrade.problems.discrete_trading import TradingGame as TradingGame
+    from gtrade.responses.dynamic_programming import (
+        shortest_schedule as shortest_schedule,
+    )
+    from gtrade.responses.separable import best_response as best_response
+    from gtrade.solution import Solution as Solution
+    from gtrade.solution import Status as Status
+    from gtrade.solution import raise_unless_converged as raise_unless_converged
+    from gtrade.solution import status_names as status_names
+    from gtrade.solve import solve as solve
+    from gtrade.solve import solve_batch as solve_batch
+    from gtrade.solvers.best_response import (
+        BestResponseDynamics as BestResponseDynamics,
+    )
+    from gtrade.solvers.ftpl import FTPL as FTPL
+    from gtrade.solvers.self_play import face as face
+    from gtrade.solvers.swap_regret import SwapFTPL as SwapFTPL
+    from gtrade.sweeps.store import load as load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BestResponseDynamics": "gtrade.solvers.best_response",
+    "FTPL": "gtrade.solvers.ftpl",
+    "Solution": "gtrade.solution",
+    "Status": "gtrade.solution",
+    "SwapFTPL": "gtrade.solvers.swap_regret",
+    "TradingGame": "gtrade.problems.discrete_trading",
+    "best_response": "gtrade.responses.separable",
+    "face": "gtrade.solvers.self_play",
+    "load": "gtrade.sweeps.store",
+    "make_batch": "gtrade.problems.base",
+    "raise_unless_converged": "gtrade.solution",
+    "shortest_schedule": "gtrade.responses.dynamic_programming",
+    "solve": "gtrade.solve",
+    "solve_batch": "gtrade.solve",
+    "status_names": "gtrade.solution",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gtrade' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,6 @@
+"""`python -m gtrade`."""
+
+from gtrade.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,57 @@
+"""What the command sets before jax is imported; the library itself sets nothing.
+
+Every setting gives way to what the user has set.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+_HOST_DEVICES = "--xla_force_host_platform_device_count"
+
+
+def prepare_environment() -> None:
+    """Give jax one host device per core and a persistent compilation cache.
+
+    A scan of small steps leaves cores idle on a single CPU device, so lanes are spread
+    over one device per core. Has no effect once jax is imported.
+    """
+    if "jax" in sys.modules:
+        return
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _HOST_DEVICES not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_HOST_DEVICES}={num_cores()}".strip()
+    folder = cache_folder()
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _is_usable(folder):
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    # Worth a file: whatever takes longer to compile than to read.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+
+def num_cores() -> int:
+    """Return the cores of this process: its affinity, within a container's quota."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(int(int(quota) / int(period)), 1))
+    except (OSError, ValueError):  # no control group, or "max": no quota
+        pass
+    return cores
+
+
+def cache_folder() -> Path:
+    """Return where compiled programs are kept."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "gtrade" / "jax"
+
+
+def _is_usable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -1,0 +1,39 @@
+"""`gtrade report` and `gtrade export`: commands on the folder of a run."""
+
+from typing import TYPE_CHECKING
+
+from gtrade.cli.console import make_console
+from gtrade.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from gtrade.cli.arguments import Export, Report
+
+
+def report_command(arguments: "Report") -> int:
+    """Write the report of a run and print its table."""
+    from gtrade.reporting.html import write_report
+    from gtrade.reporting.tables import print_summary, summarise
+    from gtrade.sweeps.store import load
+
+    table = load(arguments.folder)
+    path = write_report(table, arguments.folder / "report")
+    print_summary(summarise(table), make_console())
+    print(f"report: {path}")
+    return 0
+
+
+def export_command(arguments: "Export") -> int:
+    """Write the rows of a run in another format."""
+    from gtrade.reporting.export import SUFFIXES, export
+    from gtrade.sweeps.store import load
+
+    table = load(arguments.folder)
+    default = arguments.folder / ("results" + SUFFIXES[arguments.to])
+    path = arguments.out or default
+    try:
+        export(table, path, arguments.to)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(f"{path}: cannot be written ({reason})") from None
+    print(path)
+    return 0

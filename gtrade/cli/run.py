@@ -1,0 +1,119 @@
+"""`gtrade run`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtrade.cli.console import make_console
+from gtrade.cli.environment import prepare_environment
+from gtrade.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from gtrade.cli.arguments import Run
+    from gtrade.sweeps.spec import Spec
+    from gtrade.sweeps.table import Table
+
+SOME_WITHOUT_ANSWER = 3
+
+
+def run_command(arguments: "Run") -> int:
+    """Solve or sweep, print or write the results, and return the exit code."""
+    if arguments.executor == "ray":
+        raise CommandError(
+            "--executor ray: is not available in this version (it will need"
+            " `pip install gtrade[ray]`); use --executor local"
+        )
+    if arguments.chunk is not None and arguments.chunk < 1:
+        raise CommandError(f"--chunk: must be at least 1; got {arguments.chunk}")
+    from gtrade.sweeps.spec import load_spec
+
+    spec = load_spec(arguments.spec, arguments.set)
+    _check_writable(arguments.json)
+    prepare_environment()
+    from gtrade.solution import SUCCESS_NAMES
+    from gtrade.sweeps.run import run_spec
+
+    started = time.monotonic()
+    table = run_spec(
+        spec,
+        arguments.out,
+        chunk=arguments.chunk,
+        force_resume=arguments.force_resume,
+        is_shown=True,
+    )
+    seconds = time.monotonic() - started
+    if arguments.json is not None:
+        _write_json(document(spec, table, seconds), arguments.json)
+    if arguments.json != "-":
+        _show(table, arguments.out)
+    elif arguments.out is not None:
+        _write_report(table, arguments.out)
+    counts = table.status_counts()
+    is_answered = set(counts) <= set(SUCCESS_NAMES)
+    return 0 if is_answered else SOME_WITHOUT_ANSWER
+
+
+def document(spec: "Spec", table: "Table", seconds: float) -> dict[str, Any]:
+    """Return the JSON document of a run."""
+    from gtrade.sweeps.rows import finite_or_none
+
+    device = table.manifest["device"]
+    return {
+        "model": spec.model,
+        "problem": finite_or_none(dict(spec.problem)),
+        "solver": finite_or_none({"name": spec.solver, **spec.solver_values}),
+        "rows": table.to_records(),
+        "meta": {
+            "version": table.manifest["versions"]["gtrade"],
+            "device": f"{device['count']} x {device['kind']}",
+            "precision": spec.run.precision,
+            "seconds": round(seconds, 3),
+        },
+    }
+
+
+def _write_json(content: dict[str, Any], target: str) -> None:
+    text = json.dumps(content, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        Path(target).write_text(text, encoding="utf-8")
+
+
+def _check_writable(target: str | None) -> None:
+    """Find out before the run, not after it, that its results cannot be written."""
+    if target in (None, "-"):
+        return
+    try:
+        with open(target, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(f"{target}: cannot be written ({reason})") from None
+
+
+def _show(table: "Table", out: Path | None) -> None:
+    from gtrade.reporting.tables import print_summary, summarise
+
+    print_summary(summarise(table), make_console())
+    if out is not None:
+        report = _write_report(table, out)
+        if report is not None:
+            print(f"report: {report}")
+
+
+def _write_report(table: "Table", out: Path) -> Path | None:
+    from gtrade.reporting.html import write_report
+
+    try:
+        return write_report(table, out / "report")
+    except Exception as error:  # the results are safe; the report can be made again
+        print(
+            f"the report could not be written ({type(error).__name__}: {error});"
+            f" try `gtrade report {out}`",
+            file=sys.stderr,
+        )
+        return None

@@ -1,0 +1,205 @@
+"""Sequential best-response dynamics with cycle detection."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from gtrade._arrays import as_float, as_int, smallest_int_dtype
+from gtrade._checks import (
+    InadmissibleError,
+    check_integer,
+    check_nonnegative,
+    check_shape,
+)
+from gtrade.numerics.loops import iterate_until
+from gtrade.problems.base import validate_if_concrete
+from gtrade.problems.discrete_trading import TradingGame
+from gtrade.responses.separable import separable_response
+from gtrade.solution import Solution, Status
+from gtrade.solvers.base import AbstractSolver
+
+STARTS = ("even", "front", "random")
+
+
+def as_start(start: Any) -> Any:
+    """Convert starting schedules; a named start stays a text (and so static)."""
+    return start if isinstance(start, str) else as_int(start)
+
+
+class ResponsePath(eqx.Module):
+    """The profiles that best-response dynamics went through.
+
+    Attributes:
+        schedules: the final profile as a history of one round, shape (1, players,
+            horizon).
+        profiles: the start and the profile after each round, shape (max_rounds + 1,
+            players, horizon); zero beyond the last round.
+        potentials: the potential of each of these at kappa = 0, shape (max_rounds + 1,);
+            it falls in every round then, and need not otherwise.
+        cycle_start: index into `profiles` where a cycle begins, -1 without one.
+        cycle_length: rounds in the cycle, 0 without one.
+    """
+
+    schedules: Int[Array, "1 players horizon"]
+    profiles: Int[Array, "rounds players horizon"]
+    potentials: Float[Array, " rounds"]
+    cycle_start: Int[Array, ""]
+    cycle_length: Int[Array, ""]
+
+
+class BestResponseDynamics(AbstractSolver):
+    """Let players in turn move to their best response (Kearns & Shi 2025, Algorithm 2).
+
+    In a round every player, first to last, moves to its (lexicographically smallest)
+    best response if that lowers its cost by more than `epsilon`. At kappa = 0 the
+    potential falls with every move and the dynamics end in a pure equilibrium; for
+    kappa > 0 they may cycle (Theorem 4.5), which is detected exactly.
+
+    Attributes:
+        start: "even" (static), "front" (as early as the limits allow), "random" (best
+            responses to random prices; needs a key), or schedules, shape (players,
+            horizon).
+        epsilon: least gain worth a move, shape ().
+        max_rounds: largest number of rounds (static).
+    """
+
+    start: Int[Array, "players horizon"] | str = eqx.field(
+        converter=as_start, default="even"
+    )
+    epsilon: Float[Array, ""] = eqx.field(converter=as_float, default=0.0)
+    max_rounds: int = eqx.field(static=True, default=1000)
+
+    def __check_init__(self) -> None:
+        """Check shapes, and values where they are concrete."""
+        check_shape((), epsilon=self.epsilon)
+        if not isinstance(self.start, str):
+            check_shape((None, None), start=self.start)
+        validate_if_concrete(self)
+
+    @classmethod
+    def validate(
+        cls, *, start: Any = "even", epsilon: Any = 0.0, max_rounds: Any = 1000
+    ) -> None:
+        """Raise ValueError for inadmissible numbers; takes scalars or columns."""
+        if isinstance(start, str):
+            if start not in STARTS:
+                rule = f"be one of {', '.join(STARTS)}, or schedules"
+                raise InadmissibleError("start", rule, start)
+        else:
+            check_integer(start=start, ndim=2)
+        check_nonnegative(epsilon=epsilon)
+        check_integer(max_rounds=max_rounds, at_least=1)
+
+    def solve(
+        self, problem: TradingGame, *, key: PRNGKeyArray | None = None
+    ) -> Solution[ResponsePath]:
+        """Play rounds until nobody gains more than `epsilon`, or a profile recurs.
+
+        Returns:
+            The path, with status `converged`, `cycled`, `max_steps_reached` or
+            `invalid_input` (starting schedules that miss the targets or the limits);
+            the residual is the largest gain that a player saw in the last round.
+        """
+        game = problem
+        dtype = smallest_int_dtype(game.min_trade, game.max_trade)
+        start = self._starting_profile(game, key)
+        is_valid = (
+            (start.sum(axis=-1) == game.targets).all()
+            & ((start >= game.min_trade) & (start <= game.max_trade)).all()
+            & jnp.isfinite(game.permanent_impact)
+            & (game.permanent_impact >= 0)
+        )
+        shape = (self.max_rounds + 1, game.num_players, game.horizon)
+        profiles = jnp.zeros(shape, dtype).at[0].set(start.astype(dtype))
+        not_yet = -jnp.ones((), jnp.int32)
+
+        def step(state):
+            profiles, last, _ = state
+            profile, gain = self._round(game, profiles[last].astype(jnp.int32))
+            seen = (profiles == profile.astype(dtype)).all(axis=(1, 2))
+            seen &= jnp.arange(self.max_rounds + 1) <= last
+            has_recurred = seen.any() & (gain > self.epsilon)
+            cycle_start = jnp.where(has_recurred, jnp.argmax(seen), -1)
+            profiles = profiles.at[last + 1].set(profile.astype(dtype))
+            return (profiles, last + 1, cycle_start.astype(jnp.int32)), gain
+
+        solution = iterate_until(
+            step,
+            (profiles, jnp.zeros((), jnp.int32), not_yet),
+            tol=self.epsilon,
+            max_steps=self.max_rounds,
+            has_cycled=lambda state: state[2] >= 0,
+        )
+        profiles, last, cycle_start = solution.value
+        potential = jax.vmap(lambda p: game.potential(p.astype(game.permanent_impact)))
+        path = ResponsePath(
+            schedules=profiles[last][None],
+            profiles=profiles,
+            potentials=potential(profiles),
+            cycle_start=cycle_start,
+            cycle_length=jnp.where(cycle_start >= 0, last - cycle_start, 0),
+        )
+        status = Status.where(is_valid, solution.status, Status.invalid_input)
+        return Solution(path, status, solution.residual, solution.num_steps)
+
+    def _round(self, game: TradingGame, profile: Int[Array, "players horizon"]):
+        """Return the profile after every player moved once, and the largest gain."""
+        epsilon = self.epsilon.astype(game.permanent_impact.dtype)
+
+        def move(flow, player):
+            own, target = player
+            linear = game.price_pressure(flow - own)
+            weight = game.own_cost_weight.astype(linear.dtype)
+            best = separable_response(
+                linear,
+                weight,
+                target,
+                min_trade=game.min_trade,
+                max_trade=game.max_trade,
+            )
+            terms = jnp.stack(
+                [
+                    linear * (own - best).astype(linear.dtype),
+                    weight * (own * own - best * best).astype(linear.dtype),
+                ]
+            )
+            gain = terms.sum()
+            # Equal costs can differ by rounding: such a gain would never settle.
+            rounding = 4 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
+            gain = jnp.where(gain > rounding, gain, 0)
+            new = jnp.where(gain > epsilon, best, own)
+            return flow + new - own, (new, gain)
+
+        flow = profile.sum(axis=0)
+        _, (profile, gains) = jax.lax.scan(move, flow, (profile, game.targets))
+        return profile, gains.max()
+
+    def _starting_profile(self, game: TradingGame, key: PRNGKeyArray | None):
+        if not isinstance(self.start, str):
+            check_shape((game.num_players, game.horizon), start=self.start)
+            return self.start
+        dtype = game.permanent_impact.dtype
+        shape = (game.num_players, game.horizon)
+        weight = jnp.ones((), dtype)
+        if self.start == "even":
+            prices = jnp.zeros(shape, dtype)
+        elif self.start == "front":
+            weight = jnp.zeros((), dtype)  # linear: fill the cheapest, earliest, first
+            prices = jnp.broadcast_to(jnp.arange(game.horizon, dtype=dtype), shape)
+        else:
+            if key is None:
+                raise ValueError('start = "random" needs a `key`')
+            spread = 2.0 * (game.max_trade - game.min_trade)
+            prices = spread * jax.random.uniform(key, shape, dtype)
+        return jax.vmap(
+            lambda price, target: separable_response(
+                price,
+                weight,
+                target,
+                min_trade=game.min_trade,
+                max_trade=game.max_trade,
+            )
+        )(prices, game.targets)

@@ -1,0 +1,64 @@
+"""All evidence about a history of play in the trading game, as row columns."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from gtrade.problems.discrete_trading import TradingGame
+from gtrade.responses.dynamic_programming import is_unrolled
+from gtrade.solution import Solution, has_value
+from gtrade.verification.dependence import tv_distance, tv_distance_ks25
+from gtrade.verification.exploitability import best_response_gaps
+from gtrade.verification.regret import (
+    average_costs,
+    external_regret,
+    regret_curve,
+    separable_oracle,
+    swap_regret,
+    table_oracle,
+)
+
+
+def verify_trading_solution(
+    game: TradingGame, solver: Any, solution: Solution, arrays: tuple[str, ...] = ()
+) -> dict[str, Array]:
+    """Measure a solution of the trading game; see the catalog for the columns.
+
+    Args:
+        game: one instance, in float64.
+        solver: what produced the solution; only its choice of oracle is read, so that
+            the certificate can use the other one.
+        solution: its `value.schedules` is a history, shape (rounds, players, horizon).
+        arrays: arrays wanted besides: "regret_curve", "schedules".
+
+    Returns:
+        Columns and arrays by name; NaN where the solver had no answer.
+    """
+    schedules = solution.value.schedules
+    low, high = game.min_trade, game.max_trade
+    oracle = separable_oracle(game)
+    target_range = getattr(solver, "target_range", None)
+    uses_closed_form = getattr(solver, "perturbation", "linear") == "linear"
+    if uses_closed_form and is_unrolled(game.horizon, low, high, target_range):
+        oracle = table_oracle(game, target_range)
+    regret = external_regret(game, schedules, oracle)
+    costs = average_costs(game, schedules)
+    columns = {
+        "distance_to_cce": regret.max(),
+        "distance_to_nash": best_response_gaps(game, schedules, oracle).max(),
+        "distance_to_ce": swap_regret(game, schedules, oracle).max(),
+        "tv_distance": tv_distance(schedules, low, high),
+        "tv_distance_ks25": tv_distance_ks25(schedules, low, high),
+        "welfare": costs.sum(),
+        "regret": regret,
+        "costs": costs,
+        "mean_trades": schedules.astype(jnp.int64).mean(axis=0),
+    }
+    if "regret_curve" in arrays:
+        columns["regret_curve"] = regret_curve(game, schedules, oracle)
+    has_answer = has_value(solution.status)
+    columns = {k: jnp.where(has_answer, x, jnp.nan) for k, x in columns.items()}
+    if "schedules" in arrays:
+        columns["schedules"] = schedules
+    return columns
