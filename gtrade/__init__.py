@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gtrade.solution import Status as Status
     from gtrade.solution import raise_unless_converged as raise_unless_converged
     from gtrade.solution import status_names as status_names
-    from gtrade.solve import solve as solve
-    from gtrade.solve import solve_batch as solve_batch
+    from gtrade.solving import solve as solve
+    from gtrade.solving import solve_batch as solve_batch
     from gtrade.solvers.best_response import (
         BestResponseDynamics as BestResponseDynamics,
     )
@@ -43,8 +43,8 @@ _HOMES = {
     "make_batch": "gtrade.problems.base",
     "raise_unless_converged": "gtrade.solution",
     "shortest_schedule": "gtrade.responses.dynamic_programming",
-    "solve": "gtrade.solve",
-    "solve_batch": "gtrade.solve",
+    "solve": "gtrade.solving",
+    "solve_batch": "gtrade.solving",
     "status_names": "gtrade.solution",
 }
 

@@ -114,8 +114,13 @@ def check_integer(
 
 
 def check_shape(shape: tuple[int | None, ...], **subjects: Any) -> None:
-    """Require exact shapes, None for any length; valid under tracing too."""
+    """Require exact shapes, None for any length; valid under tracing too.
+
+    What a converter could not make an array of is left for `validate` to name.
+    """
     for name, value in subjects.items():
+        if not hasattr(value, "shape"):
+            continue
         found = np.shape(value)
         matches = len(found) == len(shape) and all(
             want is None or want == have

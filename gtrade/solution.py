@@ -56,7 +56,7 @@ class Solution(eqx.Module, Generic[Value]):
 def status_names(status: Status) -> np.ndarray:
     """Return the member names of a status, with the batch shape of the status."""
     (codes,) = jax.tree.leaves(status)
-    return np.asarray(STATUS_NAMES)[np.asarray(codes)]
+    return np.asarray(np.asarray(STATUS_NAMES)[np.asarray(codes)])
 
 
 def is_success(status: Status) -> np.ndarray:
@@ -79,7 +79,7 @@ def raise_unless_converged(solution: Solution) -> None:
     if good.all():
         return
     index = tuple(int(i) for i in np.argwhere(~good)[0])
-    name = status_names(solution.status)[index]
+    name = str(status_names(solution.status)[index])
     residual = np.asarray(solution.residual)[index]
     where = f"instance {', '.join(map(str, index))}" if index else "the instance"
     raise RuntimeError(

@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(error: Exception) -> int:
     """Print one clear message for an error and return its exit code."""
-    is_input = isinstance(error, ValueError | ImportError | OSError)
+    from gtrade.sweeps.packages import MissingPackageError
+
+    is_input = isinstance(error, ValueError | OSError | MissingPackageError)
     if is_input and type(error) is not ValueError:
         print(error, file=sys.stderr)
     else:

@@ -79,7 +79,7 @@ def _devices(facts: list[tuple[str, str]], advice: list[str]) -> bool:
             works = False
             facts.append((f"precision {name}", "fails"))
             advice.append(f"{name} does not compute ({type(error).__name__}: {error})")
-    if jax.config.jax_enable_x64:
+    if jax.config.read("jax_enable_x64"):
         facts.append(("JAX_ENABLE_X64", "on (runs choose their own precision)"))
     return works
 

@@ -85,11 +85,14 @@ def _write_json(content: dict[str, Any], target: str) -> None:
 
 def _check_writable(target: str | None) -> None:
     """Find out before the run, not after it, that its results cannot be written."""
-    if target in (None, "-"):
+    if target is None or target == "-":
         return
     try:
+        is_new = not Path(target).exists()
         with open(target, "a", encoding="utf-8"):
             pass
+        if is_new:
+            Path(target).unlink()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"{target}: cannot be written ({reason})") from None

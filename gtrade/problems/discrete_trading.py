@@ -97,8 +97,8 @@ class TradingGame(AbstractProblem):
         Returns:
             `flow_t + kappa * sum_{s<t} flow_s`, same shape, price units.
         """
-        before = jnp.cumsum(flow, axis=-1) - flow  # exact for integers
-        dtype = jnp.result_type(self.permanent_impact.dtype, jnp.float32)
+        before = holdings_before(flow)  # exact for integers
+        dtype = self.permanent_impact.dtype
         return flow.astype(dtype) + self.permanent_impact * before.astype(dtype)
 
     def costs(
@@ -106,20 +106,21 @@ class TradingGame(AbstractProblem):
     ) -> Float[Array, " players"]:
         """Return every player's cost of a profile, shape (players,)."""
         pressure = self.price_pressure(profile.sum(axis=0))
-        return (profile.astype(pressure.dtype) * pressure).sum(axis=-1)
+        return (profile.astype(pressure.dtype) * pressure[None]).sum(axis=-1)
 
     def temporary_costs(
         self, profile: Shaped[Array, "players horizon"]
     ) -> Shaped[Array, " players"]:
         """Return c_temp of every player: own flow against the step's net flow."""
-        return (profile * profile.sum(axis=0)).sum(axis=-1)
+        flow = profile.sum(axis=0, dtype=profile.dtype)
+        return (profile * flow[None]).sum(axis=-1)
 
     def permanent_costs(
         self, profile: Shaped[Array, "players horizon"]
     ) -> Shaped[Array, " players"]:
         """Return c_perm of every player: own flow against the position before."""
-        flow = profile.sum(axis=0)
-        return (profile * (jnp.cumsum(flow) - flow)).sum(axis=-1)
+        flow = profile.sum(axis=0, dtype=profile.dtype)
+        return (profile * holdings_before(flow)[None]).sum(axis=-1)
 
     def averaged_permanent_costs(
         self, profile: Shaped[Array, "players horizon"]
@@ -139,7 +140,7 @@ class TradingGame(AbstractProblem):
 
         `sum_t sum_i a_it sum_{j>=i} a_jt`, shape (), in squared shares.
         """
-        flow = profile.sum(axis=0)
+        flow = profile.sum(axis=0, dtype=profile.dtype)
         # Pairs i <= j: every ordered pair and the diagonal once more, halved.
         doubled = (flow * flow).sum() + (profile * profile).sum()
         is_whole = jnp.issubdtype(doubled.dtype, jnp.integer)
@@ -153,3 +154,8 @@ class TradingGame(AbstractProblem):
         By the welfare identity it is (1-kappa/2) |sum_i a_i|^2 + kappa/2 (sum V)^2.
         """
         return self.costs(profile).sum()
+
+
+def holdings_before(flow: Shaped[Array, "*batch horizon"]) -> Shaped[Array, "..."]:
+    """Return the position built before each step: the strict prefix sums of a flow."""
+    return jnp.cumsum(flow, axis=-1, dtype=flow.dtype) - flow

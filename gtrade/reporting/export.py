@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from gtrade.sweeps.packages import require
 from gtrade.sweeps.rows import finite_or_none
 from gtrade.sweeps.table import Table
 
@@ -19,7 +20,7 @@ def export(table: Table, path: str | Path, to: str) -> None:
             point and replication, kept arrays included).
 
     Raises:
-        ImportError: if zarr or xarray is absent, with the extra that brings it.
+        MissingPackageError: if zarr or xarray is absent, with the extra that brings it.
     """
     if to == "csv":
         _write_csv(table, path)
@@ -47,12 +48,7 @@ def _write_csv(table: Table, path: str | Path) -> None:
 
 
 def _write_zarr(table: Table, path: str | Path) -> None:
-    try:
-        import xarray  # noqa: F401
-        import zarr  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            "zarr export needs xarray and zarr; install them with"
-            " `pip install gtrade[arrays]`"
-        ) from None
-    table.to_xarray().to_zarr(path, mode="w")
+    for package in ("xarray", "zarr"):
+        require(package, install="gtrade[arrays]")
+    # Format 3 has no specification of texts yet.
+    table.to_xarray().to_zarr(path, mode="w", zarr_format=2)

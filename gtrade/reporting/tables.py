@@ -69,7 +69,11 @@ def summarise(table: Table, *, most_points: int = 50) -> Summary:
         is_text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
         add(key, cells, not is_text)
     add("rows", [str(count) for count in counts], True)
-    add("status", _statuses(table["status"][is_listed], member, num_listed), False)
+    add(
+        "status",
+        _statuses(np.asarray(table["status"])[is_listed], member, num_listed),
+        False,
+    )
     units = {column["name"]: column["unit"] for column in table.described()}
     for name in _headline(table):
         unit = units.get(name, "")

@@ -230,5 +230,5 @@ def _unpack(words, horizon: int, bits: int):
     for i, word in enumerate(words):
         digits = min(per_word, horizon - i * per_word)
         shifts = bits * jnp.arange(digits, dtype=jnp.int32)
-        rows.append((word >> shifts[:, None]) & mask)
+        rows.append((word[None] >> shifts[:, None]) & mask)
     return rows[0] if len(rows) == 1 else jnp.concatenate(rows)

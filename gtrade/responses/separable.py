@@ -73,8 +73,8 @@ def separable_response(
         base, room = _bracket(linear, weight, units, min_trade, max_trade)
         # The next unit's price at each step; without curvature, just the linear one.
         first = 2 * (base + min_trade).astype(linear.dtype) + 1
-        price = jnp.where(weight > 0, linear + weight * first, linear)
-        rest = units - base.sum(axis=0)
+        price = linear + jnp.maximum(weight, 0)[None] * first
+        rest = units - base.sum(axis=0, dtype=jnp.int32)
         return base + min_trade + _fill_cheapest(price, room, rest)
 
     units = jnp.asarray(target, jnp.int32) - horizon * min_trade
@@ -92,18 +92,17 @@ def _bracket(linear, weight, units, min_trade: int, max_trade: int):
     """
     horizon = linear.shape[0]
     span = max_trade - min_trade
-    dtype = linear.dtype
     is_convex = weight > 0
-    scaled = linear / (2 * jnp.where(is_convex, weight, 1))
+    scaled = linear / (2 * jnp.where(is_convex, weight, 1))[None]
 
     def count(level):
-        taken = jnp.floor(level - scaled + 0.5) - min_trade
+        taken = jnp.floor(level[None] - scaled + 0.5) - min_trade
         return jnp.clip(taken, 0, span).astype(jnp.int32)
 
     low = scaled.min(axis=0) + min_trade
     high = scaled.max(axis=0) + max_trade + 1
     scale = jnp.maximum(jnp.abs(scaled).max(axis=0) + horizon, jnp.abs(high))
-    slack = 8 * jnp.finfo(dtype).eps * scale  # rounding of the levels and counts
+    slack = 8 * jnp.finfo(linear.dtype).eps * scale  # rounding of levels and counts
 
     def unfinished(carry):
         low, high = carry
@@ -112,12 +111,12 @@ def _bracket(linear, weight, units, min_trade: int, max_trade: int):
     def halve(carry):
         low, high = carry
         middle = low + (high - low) / 2
-        is_low = count(middle).sum(axis=0) <= units
+        is_low = count(middle).sum(axis=0, dtype=jnp.int32) <= units
         return jnp.where(is_low, middle, low), jnp.where(is_low, high, middle)
 
     low, high = jax.lax.while_loop(unfinished, halve, (low, high))
-    base = jnp.where(is_convex, count(low - slack), 0)
-    room = jnp.where(is_convex, count(high + slack), span) - base
+    base = jnp.where(is_convex[None], count(low - slack), 0)
+    room = jnp.where(is_convex[None], count(high + slack), span) - base
     return base, room
 
 
@@ -142,7 +141,7 @@ def _fill_by_counting(price, room, amount):
             late_first = price[late] <= price[early]
             before[early] += jnp.where(late_first, room[late], 0)
             before[late] += jnp.where(late_first, 0, room[early])
-    return jnp.clip(amount - jnp.stack(before), 0, room)
+    return jnp.clip(amount[None] - jnp.stack(before), 0, room)
 
 
 def _fill_by_threshold(price, room, amount):
@@ -156,15 +155,16 @@ def _fill_by_threshold(price, room, amount):
     def place_bit(i, threshold):
         # Keep the bit if everything strictly below the candidate is not enough.
         candidate = threshold + jax.lax.shift_left(
-            jnp.ones((), integer), (bits - 2 - i).astype(integer)
+            jnp.ones((), integer), jnp.asarray(bits - 2 - i, integer)
         )
-        below = jnp.where(key < candidate, room, 0).sum(axis=0)
+        below = jnp.where(key < candidate[None], room, 0).sum(axis=0, dtype=jnp.int32)
         return jnp.where(below < amount, candidate, threshold)
 
-    negative_enough = jnp.where(key < 0, room, 0).sum(axis=0) >= amount
+    negative_enough = jnp.where(key < 0, room, 0).sum(axis=0, dtype=jnp.int32) >= amount
     threshold = jnp.where(negative_enough, lowest, jnp.zeros((), integer))
     threshold = jax.lax.fori_loop(0, bits - 1, place_bit, threshold)
-    surely = jnp.where(key < threshold, room, 0)
-    tied = jnp.where(key == threshold, room, 0)
-    later = jnp.flip(jnp.cumsum(jnp.flip(tied, 0), axis=0), 0) - tied
-    return surely + jnp.clip(amount - surely.sum(axis=0) - later, 0, tied)
+    surely = jnp.where(key < threshold[None], room, 0)
+    tied = jnp.where(key == threshold[None], room, 0)
+    later = jnp.flip(jnp.cumsum(jnp.flip(tied, 0), axis=0, dtype=jnp.int32), 0) - tied
+    rest = amount - surely.sum(axis=0, dtype=jnp.int32)
+    return surely + jnp.clip(rest[None] - later, 0, tied)

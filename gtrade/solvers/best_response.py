@@ -107,7 +107,7 @@ class BestResponseDynamics(AbstractSolver):
         dtype = smallest_int_dtype(game.min_trade, game.max_trade)
         start = self._starting_profile(game, key)
         is_valid = (
-            (start.sum(axis=-1) == game.targets).all()
+            (start.sum(axis=-1, dtype=start.dtype) == game.targets).all()
             & ((start >= game.min_trade) & (start <= game.max_trade)).all()
             & jnp.isfinite(game.permanent_impact)
             & (game.permanent_impact >= 0)
@@ -119,7 +119,7 @@ class BestResponseDynamics(AbstractSolver):
         def step(state):
             profiles, last, _ = state
             profile, gain = self._round(game, profiles[last].astype(jnp.int32))
-            seen = (profiles == profile.astype(dtype)).all(axis=(1, 2))
+            seen = (profiles == profile.astype(dtype)[None]).all(axis=(1, 2))
             seen &= jnp.arange(self.max_rounds + 1) <= last
             has_recurred = seen.any() & (gain > self.epsilon)
             cycle_start = jnp.where(has_recurred, jnp.argmax(seen), -1)
@@ -134,7 +134,7 @@ class BestResponseDynamics(AbstractSolver):
             has_cycled=lambda state: state[2] >= 0,
         )
         profiles, last, cycle_start = solution.value
-        potential = jax.vmap(lambda p: game.potential(p.astype(game.permanent_impact)))
+        potential = jax.vmap(lambda p: game.potential(p.astype(game.permanent_impact.dtype)))
         path = ResponsePath(
             schedules=profiles[last][None],
             profiles=profiles,
@@ -173,7 +173,7 @@ class BestResponseDynamics(AbstractSolver):
             new = jnp.where(gain > epsilon, best, own)
             return flow + new - own, (new, gain)
 
-        flow = profile.sum(axis=0)
+        flow = profile.sum(axis=0, dtype=profile.dtype)
         _, (profile, gains) = jax.lax.scan(move, flow, (profile, game.targets))
         return profile, gains.max()
 

@@ -56,7 +56,7 @@ def self_play(
     def play_round(states, noise):
         act = jax.vmap(learner.act, in_axes=(None, 0, 0, 0))
         profile = act(game, game.targets, states, noise)
-        others = profile.sum(axis=0) - profile
+        others = profile.sum(axis=0, dtype=profile.dtype)[None] - profile
         states = jax.vmap(learner.update)(states, others)
         return states, profile.astype(dtype)
 

@@ -9,9 +9,11 @@ first most significant.
   M^(d-h) rounds, and it lives for M meta-rounds.
 - When a meta-round of level h begins (s_{h+1} = .. = s_d = 0), the learner is new if
   s_h = 0; otherwise it first learns the *average* flow of the meta-round just ended, as
-  one round. Then it draws fresh noise, chooses a schedule and keeps it for the
-  meta-round.
-- In every round the player plays the schedule of one level, drawn uniformly.
+  one round. Its mixed strategy - the perturbed leader over the draw of the noise - then
+  stands for the whole meta-round.
+- In every round the player draws a level uniformly, then a schedule from that level's
+  mixed strategy, with fresh noise. (Holding one draw for a meta-round would let an
+  opponent exploit it within the meta-round.)
 """
 
 from typing import Any, ClassVar, Self
@@ -21,13 +23,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from gtrade._arrays import smallest_int_dtype
 from gtrade._checks import check_integer, check_shape
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.solution import Solution
-from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.base import AbstractLearner, AbstractSolver
 from gtrade.solvers.ftpl import (
     FTPL,
     as_noise,
@@ -36,22 +37,37 @@ from gtrade.solvers.ftpl import (
     full_leader,
     with_target_range,
 )
-from gtrade.solvers.self_play import Play
+from gtrade.solvers.self_play import Play, self_play
 
 
-class SwapNoise(eqx.Module):
-    """Draws of one or more rounds.
+class SwapDraw(eqx.Module):
+    """One round's randomness of one player.
 
     Attributes:
-        perturbations: shape (..., players, depth, 2 * horizon).
-        levels: which level each player plays, 0 .. depth-1, shape (..., players).
+        noise: perturbations of the leader, shape (2 * horizon,).
+        level: the level to play, 0 .. depth-1, shape ().
     """
 
-    perturbations: Float[Array, "*rounds players depth noise"]
-    levels: Int[Array, "*rounds players"]
+    noise: Float[Array, "*rounds noise"]
+    level: Int[Array, "*rounds"]
 
 
-class SwapFTPL(AbstractSolver):
+class SwapState(eqx.Module):
+    """What one player remembers.
+
+    Attributes:
+        learned: flow in each level's finished meta-rounds, summed over their rounds,
+            shape (depth, horizon).
+        running: flow in each level's current meta-round, shape (depth, horizon).
+        round_index: the round to be played next, shape ().
+    """
+
+    learned: Int[Array, "depth horizon"]
+    running: Int[Array, "depth horizon"]
+    round_index: Int[Array, ""]
+
+
+class SwapFTPL(AbstractSolver, AbstractLearner):
     """Every player runs TreeSwap over FTPL learners (rules: module docstring).
 
     Attributes:
@@ -99,99 +115,77 @@ class SwapFTPL(AbstractSolver):
         """Note the range of targets, which bounds the dynamic program's tables."""
         return with_target_range(self, problems)
 
+    def init(self, game: TradingGame) -> SwapState:
+        """Return empty sums, in an integer dtype that cannot overflow."""
+        flow = (game.num_players - 1) * max(abs(game.min_trade), abs(game.max_trade))
+        bound = self.num_rounds * max(flow, 1) * game.horizon
+        dtype = integer_dtype_for(bound, f"flow summed over {self.num_rounds} rounds")
+        sums = jnp.zeros((self.depth, game.horizon), dtype)
+        return SwapState(sums, sums, jnp.zeros((), jnp.int32))
+
+    def draw(self, game: TradingGame, key: PRNGKeyArray) -> SwapDraw:
+        """Return one round's noise and level."""
+        noise_key, level_key = jax.random.split(key)
+        noise = self._inner().draw(game, noise_key)
+        return SwapDraw(noise, jax.random.randint(level_key, (), 0, self.depth))
+
+    def act(
+        self, game: TradingGame, target: Int[Array, ""], state: SwapState, noise: SwapDraw
+    ) -> Int[Array, " horizon"]:
+        """Return a schedule drawn from the mixed strategy of the drawn level."""
+        period = self._periods()[noise.level]
+        history = game.price_pressure(state.learned[noise.level])
+        return full_leader(
+            game,
+            target,
+            history / period.astype(history.dtype),
+            (state.round_index // period) % self.branching,
+            noise.noise,
+            self.target_range,
+        )
+
+    def update(
+        self, state: SwapState, opponents_flow: Int[Array, " horizon"]
+    ) -> SwapState:
+        """Add a round's flow; hand it on at every level whose meta-round it ends."""
+        running = state.running + opponents_flow.astype(state.running.dtype)
+        upcoming = state.round_index + 1
+        periods = self._periods()[:, None]
+        begins = upcoming % periods == 0
+        is_new = (upcoming // periods) % self.branching == 0
+        learned = jnp.where(begins, state.learned + running, state.learned)
+        return SwapState(
+            jnp.where(begins & is_new, 0, learned),
+            jnp.where(begins, 0, running),
+            upcoming,
+        )
+
     def solve(
         self,
         problem: TradingGame,
         *,
         key: PRNGKeyArray | None = None,
-        noise: SwapNoise | None = None,
+        noise: SwapDraw | None = None,
     ) -> Solution[Play]:
         """Play branching ** depth rounds against copies of oneself.
 
         Args:
             problem: one game.
             key: source of randomness; required unless `noise` is given.
-            noise: recorded draws to replay, leading axis (rounds,).
+            noise: recorded draws to replay, with leading axes (rounds, players).
 
         Returns:
             The play, with status `completed` (or `invalid_input`) and no residual.
         """
-        if key is None and noise is None:
-            raise ValueError("SwapFTPL needs a `key`, or recorded `noise`")
-        game = problem
-        level = self._noise_level(game)
-        dtype = smallest_int_dtype(game.min_trade, game.max_trade)
-        rounds = jnp.arange(self.num_rounds, dtype=jnp.int32)
-
-        def play_round(state, item):
-            r, recorded = item
-            draws = recorded
-            if draws is None:
-                draws = self._draw(game, level, jax.random.fold_in(key, r))
-            actions, state = self._act(game, state, r, draws.perturbations)
-            chosen = jnp.take_along_axis(actions, draws.levels[None, :, None], axis=0)
-            profile = chosen[0]
-            others = profile.sum(axis=0) - profile
-            state = (*state[:1], state[1] + others.astype(state[1].dtype), *state[2:])
-            return state, profile.astype(dtype)
-
-        _, schedules = jax.lax.scan(
-            play_round, self._initial_state(game), (rounds, noise)
+        play = self_play(
+            self, problem, num_rounds=self.num_rounds, key=key, noise=noise
         )
-        return completed_play(game, level, Play(schedules), self.num_rounds)
+        level = self._inner().noise_level(problem)
+        return completed_play(problem, level, play, self.num_rounds)
 
-    def _noise_level(self, game: TradingGame) -> Float[Array, ""]:
-        return FTPL(noise=self.noise, num_rounds=self.branching).noise_level(game)
+    def _inner(self) -> FTPL:
+        return FTPL(noise=self.noise, num_rounds=self.branching)
 
-    def _draw(self, game: TradingGame, level, key) -> SwapNoise:
-        noise_key, level_key = jax.random.split(key)
-        shape = (game.num_players, self.depth, 2 * game.horizon)
-        dtype = game.permanent_impact.dtype
-        perturbations = jax.random.uniform(noise_key, shape, dtype)
-        levels = jax.random.randint(level_key, shape[:1], 0, self.depth)
-        return SwapNoise(perturbations * level.astype(dtype), levels)
-
-    def _initial_state(self, game: TradingGame):
-        """Return (learned flow sums, flow of the running meta-round, schedules)."""
-        largest = max(abs(game.min_trade), abs(game.max_trade))
-        bound = self.num_rounds * max(1, game.num_players - 1) * largest * game.horizon
-        dtype = integer_dtype_for(bound, f"flow summed over {self.num_rounds} rounds")
-        sums = jnp.zeros((self.depth, game.num_players, game.horizon), dtype)
-        return sums, sums, sums.astype(jnp.int32)
-
-    def _act(self, game: TradingGame, state, r, perturbations):
-        """Return every level's schedules this round, after due updates."""
-        learned, running, actions = state
-        for level in range(self.depth):
-            period = self.branching ** (self.depth - 1 - level)
-            digit = (r // period) % self.branching
-
-            def begin(learned, running, _, level=level, period=period, digit=digit):
-                learned = jnp.where(digit == 0, 0, learned + running)
-                act = jax.vmap(
-                    lambda target, flow, noise: full_leader(
-                        game,
-                        target,
-                        game.price_pressure(flow) / period,
-                        digit,
-                        noise,
-                        self.target_range,
-                    )
-                )
-                schedules = act(game.targets, learned, perturbations[:, level])
-                return learned, jnp.zeros_like(running), schedules
-
-            parts = learned[level], running[level], actions[level]
-            if period == 1:
-                parts = begin(*parts)
-            else:
-                # The round is shared by all lanes: under vmap this stays a branch.
-                parts = jax.lax.cond(r % period == 0, begin, _keep, *parts)
-            learned = learned.at[level].set(parts[0])
-            running = running.at[level].set(parts[1])
-            actions = actions.at[level].set(parts[2])
-        return actions, (learned, running, actions)
-
-
-def _keep(learned, running, actions):
-    return learned, running, actions
+    def _periods(self) -> Int[Array, " depth"]:
+        exponents = range(self.depth - 1, -1, -1)
+        return jnp.asarray([self.branching**e for e in exponents], jnp.int32)

@@ -142,7 +142,7 @@ class AxisBuilder:
         if len(set(lengths.values())) > 1:
             self.complaints.add("sweep.zip", "must have lists of one length", lengths)
         elif len(found) == len(value):
-            self.axes.append(Axis(*zip(*found.values(), strict=True), "zip"))
+            self._join(found, "zip")
 
     def _add_table(self, value: Any) -> None:
         path = value.get("path") if isinstance(value, dict) else None
@@ -165,4 +165,9 @@ class AxisBuilder:
             except RuleError as error:
                 self.complaints.add_rule(where, error)
         if len(found) == len(columns):
-            self.axes.append(Axis(*zip(*found.values(), strict=True), "table"))
+            self._join(found, "table")
+
+    def _join(self, found: dict[str, tuple[SweptKey, Any]], form: str) -> None:
+        keys = tuple(swept for swept, _ in found.values())
+        columns = tuple(column for _, column in found.values())
+        self.axes.append(Axis(keys, columns, form))

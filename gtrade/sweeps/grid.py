@@ -175,7 +175,7 @@ class _Offence:
             return ""
         if self.count == num_points:
             return f" (all {num_points} points)"
-        listed = ", ".join(str(point) for point in sorted(self.first))
+        listed = ", ".join(str(point) for point in self.first)
         if self.count > len(self.first):
             return f" (points {listed}, ...: {self.count} of {num_points})"
         return f" (point{'s' if self.count > 1 else ''} {listed} of {num_points})"
@@ -238,8 +238,8 @@ def _note(
 ) -> None:
     offence = found.setdefault((key, rule), _Offence(value))
     offence.count += len(points)
-    room = _MOST_LISTED - len(offence.first)
-    offence.first.extend(int(point) for point in points[:room])
+    first = [*offence.first, *(int(point) for point in points[:_MOST_LISTED])]
+    offence.first = sorted(first)[:_MOST_LISTED]
 
 
 def _is_static(swept: SweptKey) -> bool:

@@ -87,16 +87,17 @@ def _place(node: Any, parts: list[str], value: Any) -> None:
     for depth, part in enumerate(parts):
         is_last = depth == len(parts) - 1
         at = ".".join(parts[:depth])
+        position: Any = part
         if isinstance(node, list):
             if not part.isdecimal() or int(part) >= len(node):
                 last = len(node) - 1
                 raise LookupError(f"{at} has positions 0 to {last}, not {part!r}")
-            part = int(part)
+            position = int(part)
         elif not isinstance(node, dict):
             raise LookupError(f"{at} is a single value, without positions")
         elif not is_last:
             node.setdefault(part, {})
         if is_last:
-            node[part] = value
+            node[position] = value
         else:
-            node = node[part]
+            node = node[position]

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -18,7 +17,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from gtrade.catalog.base import resolve
 from gtrade.problems.base import make_batch
 from gtrade.solution import STATUS_NAMES, Solution
-from gtrade.solve import LaneProgram
+from gtrade.solving import LaneProgram
 from gtrade.sweeps.grid import Grid, Group
 from gtrade.sweeps.memory import available_memory
 
@@ -68,10 +67,11 @@ class GroupProgram:
             is_shared = spec.run.precision == "f64"
             self._exact = self._batch if is_shared else _build(grid, group, "f64")
             verify = resolve(spec.entry.verify)
-            self._verify_one = _verifier(verify, spec.run.arrays)
-            self._verify = LaneProgram(self._verify_one, num_devices=num_devices)
+            verify_one = _verifier(verify, spec.run.arrays)
+            self._verify = LaneProgram(verify_one, num_devices=num_devices)
         self._names = [column.name for column in spec.entry.columns]
         self._names += spec.run.arrays
+        self._shapes: dict[int, tuple[Any, Any, Any, Any]] = {}
 
     def choose_width(self, num_lanes: int) -> int:
         """Return a lane width per device for a group of so many lanes.
@@ -80,23 +80,30 @@ class GroupProgram:
         """
         platform = jax.local_devices()[0].platform
         most = _MOST_LANES.get(platform, _MOST_LANES_ELSEWHERE)
+        width = self._balanced(num_lanes, most)
         budget = memory_budget()
-        if budget is not None:
-            most = min(most, int(budget / (_MEMORY_FACTOR * self._bytes_per_lane())))
-        most = max(most // self.num_devices, 1) * self.num_devices
-        num_calls = math.ceil(num_lanes / most)
-        width = math.ceil(num_lanes / num_calls / self.num_devices)
-        while budget is not None and width > 1:
+        if budget is None:
+            return width
+        size = width * self.num_devices
+        per_lane = _num_bytes(self._abstract(width)) / size
+        if _MEMORY_FACTOR * per_lane * size > budget:
+            width = self._balanced(num_lanes, int(budget / _MEMORY_FACTOR / per_lane))
+        while width > 1:
             needed = self._memory_bytes(width)
             if needed is None or needed <= budget:
                 break
             width = math.ceil(width / 2)
         return width
 
-    def bytes_per_result(self) -> int:
+    def _balanced(self, num_lanes: int, most: int) -> int:
+        per_call = max(most // self.num_devices, 1) * self.num_devices
+        num_calls = math.ceil(num_lanes / per_call)
+        return math.ceil(num_lanes / num_calls / self.num_devices)
+
+    def bytes_per_result(self, width: int) -> float:
         """Return the size of one lane's row and arrays."""
-        with precision_context("f64"):
-            return _num_bytes(self._abstract(None)[-1])
+        results = self._abstract(width)[-1]
+        return _num_bytes(results) / (width * self.num_devices)
 
     def run(
         self, rows: np.ndarray, replications: np.ndarray, width: int
@@ -163,47 +170,33 @@ class GroupProgram:
             arguments = points.astype(np.uint32), replications.astype(np.uint32)
             return lane_keys(seed, *arguments)
 
-    def _abstract(self, size: int | None) -> tuple[Any, Any, Any, Any]:
-        """Return abstract (solve inputs, solution, verify inputs, columns)."""
-
-        def leaf(x: np.ndarray) -> jax.ShapeDtypeStruct:
-            shape = x.shape[1:] if size is None else (size, *x.shape[1:])
-            return jax.ShapeDtypeStruct(shape, x.dtype)
-
-        def abstract(batch: Any) -> Any:
-            is_leaf = lambda x: isinstance(x, np.ndarray)  # noqa: E731
-            return jax.tree.map(lambda x: leaf(x) if is_leaf(x) else x, batch)
-
-        def mapped(function: Callable[..., Any]) -> Callable[..., Any]:
-            return function if size is None else eqx.filter_vmap(function)
-
-        indices = np.zeros(size or 1, np.uint32)
-        keys = jax.eval_shape(lane_keys, np.uint32(0), indices, indices)
-        if size is None:
-            keys = jax.ShapeDtypeStruct((), keys.dtype)
-        inputs = (*abstract(self._batch), keys)
-        with precision_context(self._run.precision):
-            solution = eqx.filter_eval_shape(mapped(_solve_one), *inputs)
-        if self._verify is None:
-            return inputs, solution, None, None
-        exact = abstract(self._exact)
-        with precision_context("f64"):
-            arguments = (*exact, solution)
-            columns = eqx.filter_eval_shape(mapped(self._verify_one), *arguments)
-        return inputs, solution, arguments, columns
-
-    def _bytes_per_lane(self) -> int:
-        return max(sum(_num_bytes(part) for part in self._abstract(None)), 1)
+    def _abstract(self, width: int) -> tuple[Any, Any, Any, Any]:
+        """Return abstract solve inputs, solution, verify inputs and columns."""
+        if width not in self._shapes:
+            size = width * self.num_devices
+            indices = np.zeros(size, np.uint32)
+            keys = jax.eval_shape(lane_keys, np.uint32(0), indices, indices)
+            inputs = (*_abstract_batch(self._batch, size), keys)
+            with precision_context(self._run.precision):
+                solution = self._solve.abstract_results(*inputs)
+            arguments = columns = None
+            if self._verify is not None:
+                with precision_context("f64"):
+                    arguments = (*_abstract_batch(self._exact, size), solution)
+                    columns = self._verify.abstract_results(*arguments)
+            self._shapes[width] = inputs, solution, arguments, columns
+        return self._shapes[width]
 
     def _memory_bytes(self, width: int) -> int | None:
         """Return what the larger of the two compiled calls needs, None if unknown."""
-        inputs, _, arguments, _ = self._abstract(width * self.num_devices)
+        inputs, _, arguments, _ = self._abstract(width)
         with precision_context(self._run.precision):
             needed = [self._solve.memory_bytes(*inputs)]
         if self._verify is not None:
             with precision_context("f64"):
                 needed.append(self._verify.memory_bytes(*arguments))
-        return None if None in needed else max(needed)
+        known = [size for size in needed if size is not None]
+        return max(known) if len(known) == len(needed) else None
 
 
 def precision_context(precision: str) -> Any:
@@ -256,6 +249,15 @@ def _to_host(leaf: Any) -> Any:
 
 def _take(batch: Any, rows: np.ndarray) -> Any:
     return jax.tree.map(lambda x: x[rows] if isinstance(x, np.ndarray) else x, batch)
+
+
+def _abstract_batch(batch: Any, size: int) -> Any:
+    def abstract(x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return x
+        return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
+
+    return jax.tree.map(abstract, batch)
 
 
 def _solve_one(problem: Any, solver: Any, key: PRNGKeyArray) -> Solution:

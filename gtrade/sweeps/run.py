@@ -22,8 +22,8 @@ from gtrade.sweeps.programs import GroupProgram
 from gtrade.sweeps.progress import Progress
 from gtrade.sweeps.rows import make_arrays, make_rows, swept_array
 from gtrade.sweeps.spec import Spec
-from gtrade.sweeps.store import MemoryStore, Store, row_ids
-from gtrade.sweeps.table import Table
+from gtrade.sweeps.store import MemoryStore, Store
+from gtrade.sweeps.table import Table, row_ids
 
 _SECONDS_PER_CHUNK = 5.0
 _MOST_ROWS_PER_CHUNK = 2**16
@@ -254,9 +254,8 @@ def _run_group(
     if width is None:
         width = program.choose_width(queue.total)
         store.set_lane_width(group.index, width)
-    most_rows = min(
-        _MOST_ROWS_PER_CHUNK, _MOST_BYTES_PER_CHUNK // (program.bytes_per_result() + 1)
-    )
+    most_bytes = _MOST_BYTES_PER_CHUNK / max(program.bytes_per_result(width), 1)
+    most_rows = min(_MOST_ROWS_PER_CHUNK, int(most_bytes))
     num_calls = 1
     while True:
         size = width * program.num_devices

@@ -62,7 +62,8 @@ def _spaced(form: str, numbers: Any, key: str, seed: int) -> np.ndarray:
     if form == "linspace":
         return np.linspace(low, high, third)
     if form == "logspace":
-        return _finite(np.logspace(low, high, third), numbers)
+        with np.errstate(over="ignore"):
+            return _finite(np.logspace(low, high, third), numbers)
     if high < low:
         raise RuleError(f"{shape} with low <= high", numbers)
     if form == "loguniform" and low <= 0:

@@ -4,6 +4,7 @@
     DIR/rows/chunk-00042-<hash>.parquet     one row per point and replication
     DIR/arrays/chunk-00042-<hash>.parquet   requested arrays of the same rows
     DIR/log.jsonl                           what happened, one JSON object a line
+    DIR/unreadable/                         rows files that had to be computed again
     DIR/lock                                held while a process writes here
 
 Every file is written under a temporary name, synced and renamed. A rows file is the
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gtrade.sweeps.manifest import continued, differences
-from gtrade.sweeps.table import Table
+from gtrade.sweeps.table import Table, row_ids
 
 _CHUNK_NAME = re.compile(r"chunk-(\d+)-[0-9a-f]+")
 _UNREADABLE = (OSError, pa.ArrowException, EOFError)
@@ -107,7 +108,7 @@ class Store:
         """Return the sorted ids (`row_ids`) that need not be computed again.
 
         Rows files that cannot be read to their end, or whose arrays cannot, are set
-        aside under another name and listed in `damaged`.
+        aside in DIR/unreadable and listed in `damaged`.
         """
         is_kept = bool(self.manifest["spec"]["run"]["arrays"])
         ids, names = [np.zeros(0, np.uint64)], set()
@@ -128,12 +129,18 @@ class Store:
                 continue
             self.damaged.append(str(bad.relative_to(self.folder)))
             self.log("unreadable", file=self.damaged[-1])
-            os.replace(path, path.with_name(path.name + ".unreadable"))
+            self._set_aside(path)
         # Arrays without rows were cut off before their commit, or their rows went.
         for path in (self.folder / "arrays").glob("*.parquet"):
             if path.name not in names:
                 path.unlink()
         return np.unique(np.concatenate(ids))
+
+    def _set_aside(self, path: Path) -> None:
+        """Move a file out of `rows`, which stays readable as one dataset."""
+        folder = self.folder / "unreadable"
+        folder.mkdir(exist_ok=True)
+        os.replace(path, folder / path.name)
 
     def commit(self, rows: pa.Table, arrays: pa.Table | None) -> str:
         """Write one chunk; when this returns, no crash can lose it.
@@ -183,12 +190,6 @@ class Store:
         return load(self.folder)
 
 
-def row_ids(point: np.ndarray, replication: np.ndarray) -> np.ndarray:
-    """Return one unsigned 64-bit id for every (point, replication)."""
-    shifted = np.asarray(point).astype(np.uint64) << np.uint64(32)
-    return shifted | np.asarray(replication).astype(np.uint64)
-
-
 def read_manifest(folder: str | Path) -> dict[str, Any] | None:
     """Return the manifest of a run, None if there is none.
 
@@ -220,11 +221,10 @@ def load(folder: str | Path) -> Table:
     manifest = read_manifest(folder)
     if manifest is None:
         raise StoreError(f"{folder}: holds no run (no manifest.json)")
-    pieces, names = [], []
+    pieces = []
     for path in sorted((folder / "rows").glob("*.parquet")):
         try:
             pieces.append(_read_checked(path))
-            names.append(path.name)
         except _UNREADABLE:
             continue  # the next run computes it again and says so
     if not pieces:
@@ -232,6 +232,8 @@ def load(folder: str | Path) -> Table:
 
     def read_array(array: str) -> pa.Table:
         keys = ["point", "replication", array]
+        # Listed now, not then: a resume may have replaced a file in the meantime.
+        names = [path.name for path in sorted((folder / "rows").glob("*.parquet"))]
         parts = [pq.read_table(folder / "arrays" / n, columns=keys) for n in names]
         return pa.concat_tables(parts, promote_options="permissive")
 

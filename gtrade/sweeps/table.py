@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gtrade.sweeps.packages import require
 from gtrade.sweeps.rows import LEADING, finite_or_none
 
 if TYPE_CHECKING:
@@ -89,10 +89,14 @@ class Table:
         if self._read_array is None or name not in self.arrays:
             raise KeyError(f"no array {name!r}; there are {', '.join(self.arrays)}")
         table = _sorted(self._read_array(name))
-        for key in ("point", "replication"):
-            if not table.column(key).equals(self._rows.column(key)):
-                raise ValueError(f"array {name!r} is not kept for every row")
-        return table.column(name)
+        if not len(table):
+            raise ValueError(f"array {name!r} is not kept for every row")
+        # A run that is still going may have kept more by now than this table holds.
+        kept, wanted = _ids(table), _ids(self._rows)
+        at = np.minimum(np.searchsorted(kept, wanted), len(kept) - 1)
+        if (kept[at] != wanted).any():
+            raise ValueError(f"array {name!r} is not kept for every row")
+        return table.column(name).take(at)
 
     def status_counts(self) -> dict[str, int]:
         """Return how many rows ended in each status, most frequent first."""
@@ -106,12 +110,12 @@ class Table:
 
     def to_pandas(self) -> Any:
         """Return the rows as a pandas data frame."""
-        _require("pandas")
+        require("pandas")
         return self._rows.to_pandas()
 
     def to_polars(self) -> Any:
         """Return the rows as a polars data frame."""
-        return _require("polars").from_arrow(self._rows)
+        return require("polars").from_arrow(self._rows)
 
     def to_xarray(self) -> Any:
         """Return an xarray dataset over point and replication.
@@ -120,7 +124,7 @@ class Table:
         declared axes; what has not been computed is NaN (0 or "" where a column has no
         NaN). Lists of different lengths are left out.
         """
-        xarray = _require("xarray")
+        xarray = require("xarray")
         points, point = np.unique(self["point"], return_inverse=True)
         replications, replication = np.unique(self["replication"], return_inverse=True)
         axes = {column["name"]: column["axes"] for column in self.described()}
@@ -164,6 +168,16 @@ class Table:
         return [name for name in self.columns() if name not in known]
 
 
+def row_ids(point: np.ndarray, replication: np.ndarray) -> np.ndarray:
+    """Return one unsigned 64-bit id for every (point, replication), in their order."""
+    shifted = np.asarray(point).astype(np.uint64) << np.uint64(32)
+    return shifted | np.asarray(replication).astype(np.uint64)
+
+
+def _ids(table: pa.Table) -> np.ndarray:
+    return row_ids(*(table.column(key).to_numpy() for key in ("point", "replication")))
+
+
 def _sorted(table: pa.Table) -> pa.Table:
     """Sort by point and replication; of a row that occurs twice the last one stays."""
     keys = ("point", "replication")
@@ -196,12 +210,3 @@ def _to_numpy(column: pa.ChunkedArray) -> np.ndarray | list[Any]:
     else:
         values = array.to_numpy(zero_copy_only=False)
     return values.reshape(shape) if math.prod(shape) == values.size else values
-
-
-def _require(package: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise ImportError(
-            f"this needs {package}; install it with `pip install {package}`"
-        ) from None

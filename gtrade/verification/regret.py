@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from gtrade.numerics.grouping import group_rows
 from gtrade.numerics.precision import require_float64
-from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.discrete_trading import TradingGame, holdings_before
 from gtrade.responses.dynamic_programming import quadratic_response
 from gtrade.responses.separable import separable_response
 
@@ -98,7 +98,7 @@ def regret_curve(
         best = jax.vmap(lambda f, r: _fixed_cost(game, f, r, player, oracle))(
             flow, rounds
         )
-        return (paid - best) / rounds
+        return (paid - best) / rounds.astype(paid.dtype)
 
     return jax.lax.map(of_player, jnp.arange(game.num_players)).T
 
@@ -145,6 +145,14 @@ def average_costs(
     return jax.lax.map(of_player, jnp.arange(game.num_players))
 
 
+def whole_cost(
+    game: TradingGame, temporary: Int[Array, "*batch"], permanent: Int[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+    """Return an integer plus kappa times an integer, rounded once."""
+    dtype = game.permanent_impact.dtype
+    return temporary.astype(dtype) + game.permanent_impact * permanent.astype(dtype)
+
+
 def _split(schedules, player):
     """Return a player's flows and the others' total, in 64-bit integers."""
     own = jax.lax.dynamic_index_in_dim(schedules, player, axis=1, keepdims=False)
@@ -155,14 +163,13 @@ def _split(schedules, player):
 def _played_cost(game, own, others):
     """Return the cost of each round, an integer plus kappa times an integer."""
     flow = own + others
-    held = jnp.cumsum(flow, axis=-1) - flow
-    temporary, permanent = (own * flow).sum(axis=-1), (own * held).sum(axis=-1)
-    return temporary + game.permanent_impact * permanent
+    held = holdings_before(flow)
+    return whole_cost(game, (own * flow).sum(axis=-1), (own * held).sum(axis=-1))
 
 
 def _fixed_cost(game, flow, num_rounds, player, oracle):
     """Return the least total cost of one schedule against `num_rounds` rounds."""
-    weight = num_rounds * game.own_cost_weight
+    weight = jnp.asarray(num_rounds, game.permanent_impact.dtype) * game.own_cost_weight
     schedule = oracle(game.price_pressure(flow), weight, game.targets[player])
     schedule = schedule.astype(jnp.int64)
     # num_rounds copies of the own flow, beside the others' summed flow.

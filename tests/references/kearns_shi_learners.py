@@ -136,17 +136,16 @@ def swap_ftpl(
 
     There are R = branching**depth rounds; round t = 0..R-1 has the base-`branching`
     digits sigma_1 (most significant) .. sigma_depth. A player keeps one inner learner
-    for each level h = 1..depth, whose action stays fixed over a period of
+    for each level h = 1..depth, whose mixed strategy stays fixed over a period of
     branching**(depth - h) rounds. When a period of level h starts (the digits behind
-    sigma_h are zero), its learner
+    sigma_h are zero), its learner is reset where sigma_h = 0, and otherwise first takes
+    in the *average* over the period just finished of the others' flow, as one more
+    meta-round.
 
-    - is reset where sigma_h = 0, and otherwise first takes in the *average* over the
-      period just finished of the others' flow, as one more meta-round;
-    - then draws an action: with `count` meta-rounds seen since the reset and H the sum
-      of M times those average flows, it minimises
-      sum_t a_t (H + N)_t + a_t (a_t + kappa A_{t-1}) (count + N_{T+t}).
-
-    In round t the player plays the action of level `levels[t, player]`.
+    In round t the player draws from the mixed strategy of level `levels[t, player]`:
+    with `count` meta-rounds seen since the reset, H the sum of M times those average
+    flows and fresh noise N, it minimises
+    sum_t a_t (H + N)_t + a_t (a_t + kappa A_{t-1}) (count + N_{T+t}).
 
     Args:
         horizon: number of steps T.
@@ -156,8 +155,7 @@ def swap_ftpl(
         kappa: market impact coefficient.
         branching: meta-rounds of a learner between resets.
         depth: number of levels.
-        noise: shape (R, players, depth, 2T); entry [t, i, h-1] is used only where a
-            period of level h starts at round t.
+        noise: shape (R, players, 2T).
         levels: integers in 0..depth-1, shape (R, players); uniform in TreeSwap.
 
     Returns:
@@ -166,7 +164,6 @@ def swap_ftpl(
     players = len(targets)
     num_rounds = branching**depth
     history = np.zeros((num_rounds, players, horizon), dtype=np.int64)
-    actions = np.zeros((depth, players, horizon), dtype=np.int64)
     counts = np.zeros(depth, dtype=np.int64)
     mean_flow_sums = np.zeros((depth, players, horizon))
     for t in range(num_rounds):
@@ -183,13 +180,11 @@ def swap_ftpl(
                 past = history[t - period : t].sum(axis=0)  # (players, T)
                 mean_flow_sums[level] += (past.sum(axis=0) - past) / period
                 counts[level] += 1
-            for i, target in enumerate(targets):
-                draw = noise[t, i, level]
-                linear = _impact_of(mean_flow_sums[level, i], kappa) + draw[:horizon]
-                weights = counts[level] + draw[horizon:]
-                actions[level, i] = _perturbed_response(
-                    linear, weights, kappa, horizon, target, min_trade, max_trade
-                )
-        for i in range(players):
-            history[t, i] = actions[levels[t, i], i]
+        for i, target in enumerate(targets):
+            level, draw = levels[t, i], noise[t, i]
+            linear = _impact_of(mean_flow_sums[level, i], kappa) + draw[:horizon]
+            weights = counts[level] + draw[horizon:]
+            history[t, i] = _perturbed_response(
+                linear, weights, kappa, horizon, target, min_trade, max_trade
+            )
     return history

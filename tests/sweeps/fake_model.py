@@ -99,7 +99,9 @@ ENTRY = ModelEntry(
     parameters=(
         Parameter("levels", "number", "numbers; at least 0", "m", ndim=1),
         Parameter("scale", "number", "a factor; at least 0", default=1.0),
-        Parameter("num_things", "integer", "of things; at least 1", default=2, is_static=True),
+        Parameter(
+            "num_things", "integer", "of things; at least 1", default=2, is_static=True
+        ),
         Parameter(
             "rule", "text", "a rule", default="one", choices=("one", "two", "never")
         ),
@@ -112,12 +114,8 @@ ENTRY = ModelEntry(
             "Newton 1669",
             (
                 Parameter("tol", "number", "tolerance; at least 0", default=1e-4),
-                Parameter(
-                    "noise", "number", "start", default=0.5, choices=("theory",)
-                ),
-                Parameter(
-                    "max_steps", "integer", "steps", default=50, is_static=True
-                ),
+                Parameter("noise", "number", "start", default=0.5, choices=("theory",)),
+                Parameter("max_steps", "integer", "steps", default=50, is_static=True),
             ),
         ),
         SolverEntry("exact", "fake_model:Newton", "The same.", "", (), "f64"),

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
 from gtrade.problems.base import is_batch
@@ -59,10 +59,23 @@ class LaneProgram:
         is_cpu = devices[0].platform == "cpu"
         options = supported_options(cpu_compiler_options) if is_cpu else None
         self._jitted = jax.jit(call, static_argnums=1, compiler_options=options)
+        self._sharding = NamedSharding(mesh, lanes) if self.num_devices > 1 else None
 
     def __call__(self, *args: Any) -> Any:
         """Run on pytrees whose array leaves carry a leading batch axis."""
         return self._jitted(*_split(args))
+
+    def abstract_results(self, *args: Any) -> Any:
+        """Return shapes, dtypes and placement of the results, computing nothing.
+
+        The arguments may be abstract; a later call of the same shapes is not traced
+        again.
+        """
+        results = self._jitted.eval_shape(*_split(args))
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._sharding),
+            results,
+        )
 
     def memory_bytes(self, *args: Any) -> int | None:
         """Return what the compiled call needs, all devices together; None if unknown.

@@ -1,0 +1,1 @@
+"""Figures, drawn on the host: nothing here imports jax or touches global settings."""

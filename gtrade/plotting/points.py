@@ -1,0 +1,220 @@
+"""How the grid points of a run lie along the axes of a figure.
+
+One swept number becomes the horizontal axis; what else is swept tells lines apart.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+_MOST_LINES = 6
+_PREFERRED = "problem.permanent_impact"
+
+_SYMBOLS = {"permanent_impact": "κ", "noise": "η"}
+_LABELS = {
+    "permanent_impact": "permanent impact κ (multiple of temporary impact)",
+    "noise": "noise η (cost per share)",
+    "num_rounds": "rounds of play",
+    "max_rounds": "largest number of rounds",
+    "horizon": "horizon (steps)",
+    "targets": "target (shares)",
+    "min_trade": "least trade a step (shares)",
+    "max_trade": "most trade a step (shares)",
+    "branching": "branching M",
+    "depth": "depth d of the tree",
+    "epsilon": "least gain worth a move (cost)",
+}
+
+
+class Results(Protocol):
+    """What figures need of a table of results (`gtrade.load`)."""
+
+    manifest: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a column or kept array, one entry per row."""
+        ...
+
+    def columns(self) -> list[str]:
+        """Return the column names."""
+        ...
+
+    @property
+    def swept(self) -> list[str]:
+        """Names of the swept keys."""
+        ...
+
+    @property
+    def arrays(self) -> list[str]:
+        """Names of the arrays kept besides."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Points that belong together, in the order of the axis.
+
+    Attributes:
+        label: what sets it apart, empty if nothing does.
+        members: indices into the points, shape (n,).
+    """
+
+    label: str
+    members: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The points of a run, along one axis.
+
+    Attributes:
+        points: point numbers, ascending, shape (points,).
+        member: index of every row's point, shape (rows,).
+        key: the swept key along the axis, None if no number is swept.
+        x: place of every point on the axis, shape (points,).
+        names: every point in words, shape (points,).
+        lines: which points are joined; at most six lines are shown.
+        num_lines: lines that there are.
+    """
+
+    points: np.ndarray
+    member: np.ndarray
+    key: str | None
+    x: np.ndarray
+    names: list[str]
+    lines: list[Line]
+    num_lines: int
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether neighbours on the axis may be joined by a line."""
+        return self.key is not None
+
+    @property
+    def label(self) -> str:
+        """Label of the axis."""
+        return axis_label(self.key) if self.key else ""
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether the axis spans factors rather than differences."""
+        x = np.unique(self.x)
+        if self.key is None or len(x) < 3 or x[0] <= 0 or x[-1] < 50 * x[0]:
+            return False
+        steps = np.diff(np.log(x))
+        return bool(steps.max() < 4 * steps.min())
+
+
+def lay_out(table: Results) -> Layout:
+    """Decide what goes along the axis and what tells lines apart."""
+    points, first, member = np.unique(
+        table["point"], return_index=True, return_inverse=True
+    )
+    values = {
+        key: [_plain(table[key][i]) for i in first]
+        for key in table.swept
+        if key in table.columns()
+    }
+    names = [
+        ", ".join(f"{symbol(key)} = {show(column[i])}" for key, column in values.items())
+        for i in range(len(points))
+    ]
+    numeric = [k for k, column in values.items() if _is_axis(column)]
+    if not numeric:
+        x = np.arange(len(points), dtype=np.float64)
+        one = [Line("", np.arange(len(points)))]
+        return Layout(points, member, None, x, names, one, 1)
+    key = max(numeric, key=lambda k: (k == _PREFERRED, len(set(values[k]))))
+    x = np.array(values[key], np.float64)
+    others = [k for k in values if k != key]
+    if len(set(x)) == len(points):  # the other keys move along with the axis
+        others = []
+    groups: dict[str, list[int]] = {}
+    for i in range(len(points)):
+        label = ", ".join(f"{symbol(k)} = {show(values[k][i])}" for k in others)
+        groups.setdefault(label, []).append(i)
+    lines = [
+        Line(label, np.array(sorted(at, key=lambda i: x[i])))
+        for label, at in groups.items()
+    ]
+    chosen = lines
+    if len(lines) > _MOST_LINES:
+        at = np.linspace(0, len(lines) - 1, _MOST_LINES).round().astype(int)
+        chosen = [lines[i] for i in at]
+    return Layout(points, member, key, x, names, chosen, len(lines))
+
+
+def mean_and_error(
+    values: np.ndarray, member: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, standard error and count of rows by point.
+
+    Rows with a value that is not finite count as absent.
+
+    Args:
+        values: one entry per row, shape (rows, ...).
+        member: index of each row's point, shape (rows,).
+        size: number of points.
+
+    Returns:
+        Mean and standard error, shape (points, ...): NaN without rows, the error also
+        with a single one; count, shape (points,).
+    """
+    values = np.asarray(values, np.float64)
+    is_good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    values, member = values[is_good], np.asarray(member)[is_good]
+    tail = values.shape[1:]
+    count = np.bincount(member, minlength=size)
+    wide = count.reshape(-1, *[1] * len(tail)).astype(np.float64)
+    total = np.zeros((size, *tail))
+    np.add.at(total, member, values)
+    mean = np.divide(total, wide, out=np.full(total.shape, np.nan), where=wide > 0)
+    squares = np.zeros((size, *tail))
+    np.add.at(squares, member, (values - mean[member]) ** 2)
+    spread = np.full(total.shape, np.nan)
+    np.divide(squares, wide * (wide - 1), out=spread, where=wide > 1)
+    return mean, np.sqrt(spread), count
+
+
+def axis_label(key: str) -> str:
+    """Return what an axis over a swept key is called, with its unit."""
+    name, _, position = key.partition(".")[2].partition(".")
+    label = _LABELS.get(name, name.replace("_", " ") or key)
+    return f"{label}, position {position}" if position else label
+
+
+def symbol(key: str) -> str:
+    """Return a short name of a swept key."""
+    name, _, position = key.partition(".")[2].partition(".")
+    short = _SYMBOLS.get(name, name or key)
+    return f"{short}[{position}]" if position else short
+
+
+def show(value: Any) -> str:
+    """Write a swept value briefly."""
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(show(x) for x in value) + ")"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return _tuple(value)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(x) for x in value) if isinstance(value, list) else value
+
+
+def _is_axis(column: list[Any]) -> bool:
+    is_number = all(
+        isinstance(x, int | float) and not isinstance(x, bool) for x in column
+    )
+    return is_number and len(set(column)) > 1

@@ -1,0 +1,27 @@
+"""Strict arithmetic for every test: no silent dtype or rank promotion."""
+
+import os
+
+# Two devices where the machine has one CPU: sharding is always on trial. Has to be set
+# before jax starts its backend.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(params=[False, True], ids=["f32", "f64"])
+def x64(request):
+    """Run a test in both float widths."""
+    with jax.enable_x64(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def in_float64():
+    """Run a test in float64."""
+    with jax.enable_x64(True):
+        yield
