@@ -15,6 +15,7 @@ SELLING_KAPPA, LIMIT = 2.0, 10  # figure 2: |trade| <= 10
 
 
 def main(argv=None):
+    """Compute the best responses to every opponent."""
     arguments = read_arguments(__doc__, argv)
     from gtrade.plotting.play import responses
 
@@ -40,6 +41,8 @@ def main(argv=None):
 
 def respond(opponent, kappa, min_trade, max_trade):
     """Return the best response, its cost and the cost of the even schedule."""
+    import jax.numpy as jnp
+
     import gtrade
 
     game = gtrade.TradingGame(
@@ -49,14 +52,15 @@ def respond(opponent, kappa, min_trade, max_trade):
         min_trade=min_trade,
         max_trade=max_trade,
     )
-    opponent = np.array(opponent)
-    own = np.asarray(gtrade.best_response(game, opponent))
-    even = np.full(HORIZON, TARGET // HORIZON)
-    costs = [float(game.costs(np.stack([a, opponent]))[0]) for a in (own, even)]
-    return own, *costs
+    opponent = jnp.array(opponent)
+    own = gtrade.best_response(game, opponent)
+    even = jnp.full_like(own, TARGET // HORIZON)
+    costs = [float(game.costs(jnp.stack([a, opponent]))[0]) for a in (own, even)]
+    return np.asarray(own), *costs
 
 
 def line(figure, name, opponent, kappa, own, cost, even):
+    """Return one row of the result file."""
     return {
         "figure": figure,
         "opponent": name.removesuffix(" opponent"),
@@ -69,16 +73,15 @@ def line(figure, name, opponent, kappa, own, cost, even):
 
 
 def flow_text(flow):
+    """Write a flow as the paper does."""
     return "(" + ", ".join(str(int(x)) for x in flow) + ")"
 
 
 def title_of_buying(answers):
+    """Say how much earlier permanent impact makes best responders buy."""
     early = {
-        kappa: np.mean([own[0] for own in by_kappa])
-        for kappa, by_kappa in (
-            (kappa, [answers[name][f"κ = {kappa:g}"] for name in answers])
-            for kappa in KAPPAS
-        )
+        kappa: np.mean([by_kappa[f"κ = {kappa:g}"][0] for by_kappa in answers.values()])
+        for kappa in KAPPAS
     }
     low, high = min(KAPPAS), max(KAPPAS)
     return (
@@ -89,6 +92,7 @@ def title_of_buying(answers):
 
 
 def title_of_selling(selling):
+    """Say how far best responders overshoot their target."""
     peak = max(int(np.cumsum(a).max()) for by in selling.values() for a in by.values())
     return (
         f"At κ = {SELLING_KAPPA:g} a best responder that may sell builds up to {peak}"

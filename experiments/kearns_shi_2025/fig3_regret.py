@@ -9,10 +9,11 @@ EARLY = (250, 500, 1000)  # rounds in the table
 
 
 def main(argv=None):
+    """Draw mean regret and single runs."""
     arguments = read_arguments(__doc__, argv)
     table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
+    from gtrade.plotting.learners import regret_over_rounds, single_regrets
     from gtrade.plotting.points import lay_out, mean_and_error
-    from gtrade.plotting.trading import regret_over_rounds, single_regrets
 
     rows = summary(table, ["distance_to_cce"])
     layout = lay_out(table)

@@ -6,6 +6,7 @@ COLUMNS = ("distance_to_cce", "distance_to_ce", "distance_to_nash")
 
 
 def main(argv=None):
+    """Draw the distances of the shared run."""
     arguments = read_arguments(__doc__, argv)
     table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
     from gtrade.plotting.trading import distances

@@ -6,6 +6,7 @@ COLUMNS = ("tv_distance", "tv_distance_ks25")
 
 
 def main(argv=None):
+    """Draw both forms of total variation of the shared run."""
     arguments = read_arguments(__doc__, argv)
     table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
     from gtrade.plotting.trading import correlation

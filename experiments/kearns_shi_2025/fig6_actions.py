@@ -9,6 +9,7 @@ CHANGES = (f"run.replications={RUNS}", 'run.arrays=["schedules"]')
 
 
 def main(argv=None):
+    """Draw one run at each kappa; count schedules over ten."""
     arguments = read_arguments(__doc__, argv)
     table = run(
         arguments,
@@ -50,9 +51,7 @@ def most_played(kappa, histories):
     """Return one row about the runs of a point, shape (runs, rounds, players, T)."""
     late = histories[:, histories.shape[1] // 2 :]
     runs, rounds, players, horizon = late.shape
-    distinct, count = np.unique(
-        late.reshape(-1, horizon), axis=0, return_counts=True
-    )
+    distinct, count = np.unique(late.reshape(-1, horizon), axis=0, return_counts=True)
     favourite = distinct[count.argmax()]
     share = (late == favourite).all(axis=-1).mean(axis=(1, 2))
     own, used = [], []

@@ -6,6 +6,7 @@ from experiment import read_arguments, run, summary, write
 
 
 def main(argv=None):
+    """Draw welfare, and the concentration of flow that explains it."""
     arguments = read_arguments(__doc__, argv)
     table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
     actions = run(
@@ -35,7 +36,7 @@ def main(argv=None):
     title = (
         "Why the total cost bends at κ = 2: the trading of both players concentrates"
         f" as κ grows (|S|² from {mean[0]:.3g} to {mean.max():.3g}), and its weight"
-        " 1 − κ/2 changes sign"
+        " 1\u00a0−\u00a0κ/2 changes sign"
     )
     figure = flow_concentration(
         layout.x, mean, error, smallest=smallest, largest=largest, title=title

@@ -8,6 +8,7 @@ SMOKE_ROUNDS = ["solver.num_rounds=60"]
 
 
 def main(argv=None):
+    """Compare learners after the paper's and after equal rounds."""
     arguments = read_arguments(__doc__, argv)
     runs = {
         "swap-ftpl, 22 500 rounds": run(
@@ -26,12 +27,10 @@ def main(argv=None):
             smoke=SMOKE_ROUNDS,
         ),
     }
-    from gtrade.plotting.trading import comparison
+    from gtrade.plotting.learners import comparison
 
     tables = {name: summary(table, COLUMNS) for name, table in runs.items()}
-    rows = [
-        {"learner": name, **row} for name, lines in tables.items() for row in lines
-    ]
+    rows = [{"learner": name, **row} for name, lines in tables.items() for row in lines]
     swap, _, plain = tables.values()
     wins = [
         f"{a['kappa']:g}"

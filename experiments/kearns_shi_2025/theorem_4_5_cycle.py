@@ -10,6 +10,7 @@ START = ((1, 1, 1, 1, 1), (2, 2, 1, 0, 0))
 
 
 def main(argv=None):
+    """Follow the dynamics move by move until they cycle."""
     arguments = read_arguments(__doc__, argv)
     import gtrade
     from gtrade.plotting.play import cycle
@@ -62,10 +63,15 @@ def main(argv=None):
     )
     note = (
         f"Status `{status}` after {rounds} rounds; the profile after round"
-        f" {int(path.cycle_start)} recurs {int(path.cycle_length)} rounds later. Moves 2"
-        f" to {length + 1} are the cycle; move 1 leads into it."
+        f" {int(path.cycle_start)} recurs {int(path.cycle_length)} rounds later. Moves"
+        f" 2 to {length + 1} are the cycle; move 1 leads into it."
     )
-    formats = {"cost_before": "g", "cost_after": "g", "move": "d", "player_in_paper": "d"}
+    formats = {
+        "cost_before": "g",
+        "cost_after": "g",
+        "move": "d",
+        "player_in_paper": "d",
+    }
     write(
         arguments,
         "theorem_4_5_cycle",
@@ -86,6 +92,7 @@ def count_moves(moves):
 
 
 def flow_text(flow):
+    """Write a flow as the paper does."""
     return "(" + ", ".join(str(int(x)) for x in flow) + ")"
 
 

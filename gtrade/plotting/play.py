@@ -64,9 +64,7 @@ def actions(
         window: rounds that a frequency is taken over.
     """
     tops = [max(_frequencies(h[len(h) // 2 :, 0])[1]) for h in histories.values()]
-    settled = [
-        name for name, top in zip(histories, tops, strict=True) if top >= 0.9
-    ]
+    settled = [name for name, top in zip(histories, tops, strict=True) if top >= 0.9]
     mixed = [name for name, top in zip(histories, tops, strict=True) if top < 0.5]
     title = "Frequency of the schedules played"
     if settled:
@@ -94,6 +92,9 @@ def actions(
                     panel.tick_params(labelbottom=False)
             _name_schedules(panels[1][column], chosen)
         panels[0][0].set_ylabel("position (shares)")
+        panels[0][0].annotate(
+            "dashed: mean", (0.05, 0.9), xycoords="axes fraction", fontsize=7.5,
+        )  # fmt: skip
         for player in range(players):
             panels[1 + player][0].set_ylabel(f"player {player + 1}: share (%)")
     return figure
@@ -151,6 +152,9 @@ def cycle(
         for player in range(players):
             panels[player][0].set_ylabel(f"player {player + 1}\nflow (shares)")
             panels[player][0].set_ylim(0, profiles.max() * 1.25)
+        figure.supxlabel(
+            "in colour: who moves; dotted: its schedule before", fontsize=8
+        )
     return figure
 
 
@@ -169,7 +173,7 @@ def _frequencies(schedules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _draw_positions(axes: Axes, chosen: np.ndarray, history: np.ndarray) -> None:
     held = np.cumsum(history.mean(axis=(0, 1)))
     axes.axhline(0, color=style.GREY, linewidth=0.7)
-    for schedule, colour in zip(chosen[::-1], style.PALETTE[len(chosen) - 1 :: -1]):
+    for schedule, colour in [*zip(chosen, style.PALETTE, strict=False)][::-1]:
         axes.plot(_position(schedule), color=colour, linewidth=1.2)
     axes.plot(np.concatenate([[0], held]), color=style.INK, linestyle="--")
     axes.set_xticks(np.arange(history.shape[-1] + 1))
@@ -196,9 +200,12 @@ def _draw_shares(
 
 def _name_schedules(axes: Axes, chosen: np.ndarray) -> None:
     """Write the schedules, in their colours, above a panel."""
-    for place, schedule in enumerate(chosen[::-1]):
-        colour = style.PALETTE[len(chosen) - 1 - place]
-        text = "(" + ", ".join(str(x).replace("-", "−") for x in schedule) + ")"
+    names = [
+        "(" + ", ".join(str(x).replace("-", "−") for x in schedule) + ")"
+        for schedule in chosen
+    ]
+    named = [*zip(names, style.PALETTE, strict=False), ("others", style.GREY)]
+    for place, (text, colour) in enumerate(named[::-1]):
         axes.annotate(
             text, (0, 1), xycoords="axes fraction", xytext=(0, 3 + 8.5 * place),
             textcoords="offset points", fontsize=7, color=colour,

@@ -122,7 +122,9 @@ def lay_out(table: Results) -> Layout:
         if key in table.columns()
     }
     names = [
-        ", ".join(f"{symbol(key)} = {show(column[i])}" for key, column in values.items())
+        ", ".join(
+            f"{symbol(key)} = {show(column[i])}" for key, column in values.items()
+        )
         for i in range(len(points))
     ]
     numeric = [k for k, column in values.items() if _is_axis(column)]

@@ -64,7 +64,8 @@ def style() -> AbstractContextManager[None]:
         for key, value in dict.items(matplotlib.rcParamsDefault)
         if not key.startswith(skipped)
     }
-    return matplotlib.rc_context({**defaults, **_SETTINGS})
+    settings: Any = {**defaults, **_SETTINGS}
+    return matplotlib.rc_context(settings)
 
 
 def new_figure(
@@ -97,17 +98,15 @@ def new_figure(
 
 def set_title(figure: Figure, title: str) -> None:
     """Put the title of a figure at its upper left, in as many lines as it needs."""
-    # A bold letter is about 0.66 of the font's size wide.
-    letters = int(figure.get_figwidth() * 72 / (0.66 * _TITLE_SIZE))
+    # A bold letter is about 0.63 of the font's size wide.
+    letters = int(figure.get_figwidth() * 72 / (0.63 * _TITLE_SIZE))
     lines = textwrap.fill(title.replace("κ = ", "κ\u00a0=\u00a0"), letters)
-    figure.suptitle(
-        lines, x=0.01, ha="left", fontweight="bold", fontsize=_TITLE_SIZE
-    )
+    figure.suptitle(lines, x=0.01, ha="left", fontweight="bold", fontsize=_TITLE_SIZE)
 
 
 def sequence(number: int) -> list[Any]:
     """Return colours for ordered values, dark to light; safe in grey as well."""
-    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.86, max(number, 2)))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.8, max(number, 2)))
     return [tuple(colour) for colour in colours[:number]]
 
 
@@ -129,7 +128,7 @@ def draw_mean(
     axes.plot(x, mean, color=colour, **line)
     error = np.where(np.isfinite(error), error, 0.0)
     axes.fill_between(
-        x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.2, linewidth=0
+        x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.17, linewidth=0
     )
 
 

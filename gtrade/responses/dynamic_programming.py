@@ -18,7 +18,7 @@ from gtrade.numerics.lanes import fenced, lanes_last
 
 # Feasible (state, trade) pairs beyond which unrolling costs more compile time than it
 # saves run time.
-MAX_UNROLLED_ARCS = 4000
+MAX_UNROLLED_ARCS = 1600
 _WORD_BITS = 31  # of a signed 32-bit word
 
 
@@ -97,11 +97,8 @@ def quadratic_response(
 
         bits = max(1, (max_trade - min_trade).bit_length())
 
-        def program(*args):
-            return _unrolled(*args, windows, min_trade, max_trade, bits)
-
         def kernel(*args):
-            words = fenced(program, lambda *args: args[-1][0] > -(2**31))(*args)
+            words = _unrolled(*args, windows, min_trade, max_trade, bits)
             return _unpack(words, horizon, bits) + min_trade
 
         weight = jnp.asarray(weight, dtype)
@@ -169,46 +166,23 @@ def _unrolled(linear, weight, path_weight, impact, target, windows, low, high, b
     packed into 32-bit words: choosing an arc then chooses the rest of the schedule.
     """
     horizon = linear.shape[0]
-    per_word = _WORD_BITS // bits
-    num_words = -(-horizon // per_word)
-    dtype = linear.dtype
+    num_words = -(-horizon // (_WORD_BITS // bits))
     costs = {0: jnp.zeros_like(weight)}
     paths = {0: [jnp.zeros(weight.shape, jnp.int32)] * num_words}
-    trades = range(low, high + 1)
     for t in reversed(range(horizon)):
-        word, place = t // per_word, bits * (t % per_word)
-        slope = path_weight[t] * impact
-        # Holdings are target - remaining: the target's part does not depend on state.
-        flat = {
-            k: linear[t] * k
-            + (weight + path_weight[t]) * (k * k)
-            + slope * (k * target).astype(dtype)
-            for k in trades
-        }
-        new_costs, new_paths = {}, {}
-        for remaining in range(windows[t][0], windows[t][1] + 1):
-            best, path = None, None
-            for k in trades:
-                if remaining - k not in costs:
-                    continue
-                cost = costs[remaining - k] + flat[k]
-                if k * remaining:
-                    cost = cost - slope * (k * remaining)
-                onward = list(paths[remaining - k])
-                onward[word] = onward[word] | ((k - low) << place)
-                if best is None or path is None:
-                    best, path = cost, onward
-                    continue
-                is_better = cost < best  # strict: of equals the smallest trade stays
-                best = jnp.where(is_better, cost, best)
-                # Words of earlier steps are still empty in both.
-                path = [
-                    jnp.where(is_better, new, old) if w >= word else old
-                    for w, (new, old) in enumerate(zip(onward, path, strict=True))
-                ]
-            if best is not None:
-                new_costs[remaining], new_paths[remaining] = best, path
-        costs, paths = new_costs, new_paths
+
+        def step(linear, weight, path_weight, impact, target, costs, paths, t=t):
+            window = range(windows[t][0], windows[t][1] + 1)
+            trades = range(low, high + 1)
+            prices = linear, weight, path_weight, path_weight * impact
+            return _unrolled_step(
+                costs, paths, target, prices, window, trades, bits, t
+            )
+
+        # Without fences XLA fuses all steps, and recomputes them beyond all bounds.
+        costs, paths = fenced(step)(
+            linear[t], weight, path_weight[t], impact, target, costs, paths
+        )
     (first, *others) = paths
     chosen = paths[first]
     for start in others:
@@ -217,6 +191,58 @@ def _unrolled(linear, weight, path_weight, impact, target, windows, low, high, b
             for new, old in zip(paths[start], chosen, strict=True)
         ]
     return chosen
+
+
+def _unrolled_step(costs, paths, target, prices, window, trades, bits: int, t: int):
+    """Return least costs and best paths before step t, by shares still to trade."""
+    linear, weight, path_weight, slope = prices
+    per_word = _WORD_BITS // bits
+    word, place = t // per_word, bits * (t % per_word)
+    # Holdings are target - remaining: the target's part does not depend on the state.
+    flat = {
+        k: linear * k
+        + (weight + path_weight) * (k * k)
+        + slope * (k * target).astype(slope.dtype)
+        for k in trades
+    }
+    new_costs, new_paths = {}, {}
+    for remaining in window:
+        arcs = []
+        for k in trades:
+            if remaining - k not in costs:
+                continue
+            cost = costs[remaining - k] + flat[k]
+            if k * remaining:
+                cost = cost - slope * (k * remaining)
+            onward = list(paths[remaining - k])
+            onward[word] = onward[word] | ((k - trades[0]) << place)
+            arcs.append((cost, onward))
+        if arcs:
+            new_costs[remaining], new_paths[remaining] = _cheapest(arcs)
+    return new_costs, new_paths
+
+
+def _cheapest(arcs):
+    """Return the cheapest (cost, words), the earlier of equals, by a knock-out.
+
+    A running minimum would do, but XLA's fusions recompute what is used twice: a chain
+    of n comparisons then takes 2^n steps, a knock-out n^2.
+    """
+    while len(arcs) > 1:
+        winners = []
+        for (cost, words), (other, other_words) in zip(
+            arcs[::2], arcs[1::2], strict=False
+        ):
+            is_better = other < cost
+            pairs = zip(words, other_words, strict=True)
+            winners.append(
+                (
+                    jnp.where(is_better, other, cost),
+                    [jnp.where(is_better, new, old) for old, new in pairs],
+                )
+            )
+        arcs = winners + arcs[len(winners) * 2 :]
+    return arcs[0]
 
 
 def _unpack(words, horizon: int, bits: int):

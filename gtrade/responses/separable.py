@@ -78,8 +78,7 @@ def separable_response(
         return base + min_trade + _fill_cheapest(price, room, rest)
 
     units = jnp.asarray(target, jnp.int32) - horizon * min_trade
-    fence = fenced(kernel, lambda *args: args[-1][0] > -(2**31))
-    blocked = in_blocks(fence, max(64, _BLOCK_SIZE // horizon))
+    blocked = in_blocks(fenced(kernel), max(64, _BLOCK_SIZE // horizon))
     weight = jnp.asarray(weight, linear.dtype)
     return lanes_last(blocked)(linear, weight, units)
 

@@ -36,7 +36,7 @@ def targets_of(horizon, low, high):
     return sorted({*all_targets[:: max(1, len(all_targets) // 5)], all_targets[-1]})
 
 
-def random_cases(rng, horizon, count=24):
+def random_cases(rng, horizon, count=40):
     """Return linear terms on half units (many ties) and weights."""
     linear = rng.integers(-8, 8, (count, horizon)) / 2
     return linear, rng.choice(WEIGHTS, count)
@@ -48,7 +48,6 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
     dtype = np.float64 if x64 else np.float32
     box = {"min_trade": low, "max_trade": high}
 
-    @jax.jit
     def respond(linear, weight, target):
         zeros, zero = jnp.zeros_like(linear), jnp.zeros_like(weight)
         closed = separable_response(linear, weight, target, **box)
@@ -65,14 +64,13 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
         )
         return closed, unrolled, scanned
 
+    each = jax.jit(jax.vmap(respond, in_axes=(0, 0, None)))
     for target in targets_of(horizon, low, high):
         schedules = reference.enumerate_schedules(horizon, target, low, high)
         linear, weight = random_cases(rng, horizon)
         costs = linear @ schedules.T + weight[:, None] * (schedules**2).sum(axis=1)
         expected = schedules[costs.argmin(axis=1)]
-        answers = jax.vmap(respond, in_axes=(0, 0, None))(
-            jnp.asarray(linear, dtype), jnp.asarray(weight, dtype), target
-        )
+        answers = each(jnp.asarray(linear, dtype), jnp.asarray(weight, dtype), target)
         for answer in answers:
             np.testing.assert_array_equal(answer, expected)
 
@@ -86,15 +84,15 @@ def test_threshold_search_equals_counting(monkeypatch, x64, horizon, low, high):
     def respond(target):
         return jax.vmap(
             lambda g, w: separable_response(
-                g, w, jnp.int32(target), min_trade=low, max_trade=high
+                g, w, target, min_trade=low, max_trade=high
             )
         )(jnp.asarray(linear, dtype), jnp.asarray(weight, dtype))
 
-    for target in targets_of(horizon, low, high)[::2]:
-        counted = respond(target)
-        with monkeypatch.context() as patch:
-            patch.setattr(separable, "_MAX_COUNTED_STEPS", 0)
-            np.testing.assert_array_equal(respond(target), counted)
+    targets = jnp.asarray(targets_of(horizon, low, high))
+    counted = jax.jit(jax.vmap(respond))(targets)
+    monkeypatch.setattr(separable, "_MAX_COUNTED_STEPS", 0)
+    searched = jax.jit(jax.vmap(lambda target: respond(target)))(targets)
+    np.testing.assert_array_equal(searched, counted)
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.3, 1.0, 1.9, 2.0, 2.1, 5.0, 10.0])
@@ -156,6 +154,7 @@ def test_perturbed_costs_in_both_forms(
             max_trade=high,
             target_range=target_range,
         )
+        answer = np.asarray(answer)
         np.testing.assert_array_equal(answer, expected)
         assert value == pytest.approx(sum(
             cost(t, answer[:t].sum(), answer[t]) for t in range(horizon)
@@ -169,7 +168,7 @@ def test_long_schedules_fill_several_words(monkeypatch, in_float64):
     linear, noise = jnp.asarray(rng.uniform(0, 9, (2, 6, horizon)))
 
     def respond(target):
-        return jax.vmap(
+        each = jax.vmap(
             lambda g, n: quadratic_response(
                 g,
                 jnp.float64(0.5),
@@ -179,7 +178,8 @@ def test_long_schedules_fill_several_words(monkeypatch, in_float64):
                 target_range=(-2, 5),
                 **box,
             )
-        )(linear, noise)
+        )
+        return jax.jit(each)(linear, noise)
 
     for target in (-2, 5):
         unrolled = respond(target)
@@ -287,10 +287,11 @@ def test_the_same_response_alone_and_in_a_batch(in_float64):
     def respond(g, w):
         return separable_response(g, w, jnp.int32(13), min_trade=-9, max_trade=8)
 
-    batch = jax.vmap(jax.vmap(respond))(linear, weight)
+    batch = jax.jit(jax.vmap(jax.vmap(respond)))(linear, weight)
+    single = jax.jit(respond)
     for i in range(7):
         for j in range(3):
-            np.testing.assert_array_equal(batch[i, j], respond(linear[i, j], weight[i, j]))
+            np.testing.assert_array_equal(batch[i, j], single(linear[i, j], weight[i, j]))
 
 
 def test_blocks_do_not_change_answers(monkeypatch, in_float64):
@@ -298,9 +299,11 @@ def test_blocks_do_not_change_answers(monkeypatch, in_float64):
     linear = jnp.asarray(rng.normal(size=(201, 20)) * 50)
 
     def respond():
-        return jax.vmap(
-            lambda g: separable_response(
-                g, jnp.float64(0.3), jnp.int32(13), min_trade=-9, max_trade=8
+        return jax.jit(
+            jax.vmap(
+                lambda g: separable_response(
+                    g, jnp.float64(0.3), jnp.int32(13), min_trade=-9, max_trade=8
+                )
             )
         )(linear)
 

@@ -1,0 +1,38 @@
+"""Run every experiment: `python .../kearns_shi_2025/run_all.py --out results`."""
+
+import importlib
+import time
+
+from experiment import read_arguments
+
+EXPERIMENTS = (
+    "fig1_2_responses",
+    "theorem_4_5_cycle",
+    "fig3_regret",
+    "fig4_distances",
+    "fig5_total_variation",
+    "fig6_actions",
+    "fig7_welfare",
+    "fig8_swap_regret",
+    "composite",
+    "adversary",
+)
+
+
+def main(argv=None):
+    """Run all, in one process, so that jax starts once."""
+    arguments = read_arguments(__doc__, argv)
+    passed_on = ["--out", str(arguments.out)] + ["--smoke"] * arguments.is_smoke
+    from gtrade.cli.environment import prepare_environment
+
+    prepare_environment()  # before any experiment imports jax
+    seconds = {}
+    for name in EXPERIMENTS:
+        started = time.monotonic()
+        importlib.import_module(name).main(passed_on)
+        seconds[name] = time.monotonic() - started
+    print("\n".join(f"{name:22s} {value:6.1f} s" for name, value in seconds.items()))
+
+
+if __name__ == "__main__":
+    main()
