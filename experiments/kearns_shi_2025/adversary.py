@@ -8,7 +8,7 @@ from experiment import read_arguments, write
 HORIZON, TARGETS, LIMIT = 5, (10, 10), 5
 KAPPAS = (1.0, 5.0)
 ROUNDS = (250, 1000, 4000, 16000)
-RUNS = 8
+RUNS = 32
 # By kind of perturbation: a learner's name with the noise that suits any opponent, and
 # with the smaller noise that suits self-play.
 LEARNERS = {

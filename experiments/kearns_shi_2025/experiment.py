@@ -3,7 +3,7 @@
 import argparse
 import csv
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,3 @@ def _three_digits(value: float) -> str:
         return f"{value:g}"
     size = int(np.floor(np.log10(abs(float(f"{value:.2e}")))))
     return f"{value:.{max(2 - size, 0)}f}"
-
-
-Main = Callable[[Sequence[str] | None], None]

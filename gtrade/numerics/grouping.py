@@ -32,7 +32,7 @@ class Groups(eqx.Module):
 
     def counts(self) -> Int[Array, " rows"]:
         """Return the size of each row's group, in the table's own order."""
-        places = jnp.arange(len(self.order), dtype=self.first.dtype)
+        places = jnp.arange(len(self.order), dtype=jnp.int32)
         ends = jax.lax.cummin(
             jnp.where(self.is_last, places, len(self.order)), reverse=True
         )

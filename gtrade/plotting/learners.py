@@ -166,7 +166,8 @@ def run_clouds(
             ):
                 # Golden-ratio steps spread neighbours without chance.
                 x = place - 0.3 + 0.6 * ((np.arange(len(values)) * 0.618034) % 1)
-                panel.plot(x, values, ".", color=colour, alpha=0.45, markersize=3.5)
+                alpha = float(np.clip(60 / len(values), 0.12, 0.5))
+                panel.plot(x, values, ".", color=colour, alpha=alpha, markersize=3.5)
                 for level, dashes in ((values.mean(), "-"), (np.median(values), ":")):
                     panel.hlines(
                         level, place - 0.38, place + 0.38, color=style.INK,

@@ -100,7 +100,7 @@ def set_title(figure: Figure, title: str) -> None:
     """Put the title of a figure at its upper left, in as many lines as it needs."""
     # A bold letter is about 0.63 of the font's size wide.
     letters = int(figure.get_figwidth() * 72 / (0.63 * _TITLE_SIZE))
-    lines = textwrap.fill(title.replace("κ = ", "κ\u00a0=\u00a0"), letters)
+    lines = textwrap.fill(title.replace(" = ", "\u00a0=\u00a0"), letters)
     figure.suptitle(lines, x=0.01, ha="left", fontweight="bold", fontsize=_TITLE_SIZE)
 
 

@@ -120,7 +120,7 @@ class BestResponseDynamics(AbstractSolver):
             profiles, last, _ = state
             profile, gain = self._round(game, profiles[last].astype(jnp.int32))
             seen = (profiles == profile.astype(dtype)[None]).all(axis=(1, 2))
-            seen &= jnp.arange(self.max_rounds + 1) <= last
+            seen &= jnp.arange(self.max_rounds + 1, dtype=jnp.int32) <= last
             has_recurred = seen.any() & (gain > self.epsilon)
             cycle_start = jnp.where(has_recurred, jnp.argmax(seen), -1)
             profiles = profiles.at[last + 1].set(profile.astype(dtype))

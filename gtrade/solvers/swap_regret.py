@@ -148,7 +148,7 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
         self, state: SwapState, opponents_flow: Int[Array, " horizon"]
     ) -> SwapState:
         """Add a round's flow; hand it on at every level whose meta-round it ends."""
-        running = state.running + opponents_flow.astype(state.running.dtype)
+        running = state.running + opponents_flow.astype(state.running.dtype)[None]
         upcoming = state.round_index + 1
         periods = self._periods()[:, None]
         begins = upcoming % periods == 0

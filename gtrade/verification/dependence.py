@@ -39,12 +39,12 @@ def _joint_support(schedules, low: int, high: int):
     def of_player(player):
         own = jax.lax.dynamic_index_in_dim(schedules, player, axis=1, keepdims=False)
         groups = group_rows(own.astype(jnp.int64), low, high)
-        return groups.rank, groups.counts() / num_rounds
+        return groups.rank, groups.counts().astype(jnp.float64) / num_rounds
 
     ranks, frequencies = jax.lax.map(of_player, jnp.arange(num_players))
     joint = group_rows(ranks.T, 0, max(1, num_rounds - 1))
     product = frequencies.prod(axis=0)
-    count = joint.counts()
+    count = joint.counts().astype(jnp.float64)
     excess = jnp.abs(count / num_rounds - product)
     # Every row of a group stands for 1/count of it.
     return (excess / count).sum(), (product / count).sum()

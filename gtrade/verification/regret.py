@@ -121,7 +121,7 @@ def swap_regret(
     def of_player(player):
         own, others = _split(schedules, player)
         groups = group_rows(own, game.min_trade, game.max_trade)
-        places = jnp.arange(num_rounds)
+        places = jnp.arange(num_rounds, dtype=jnp.int32)
         count = places - groups.first + 1
         paid = _played_cost(game, own, others).sum()
         flow = groups.last_totals(others)
@@ -169,7 +169,8 @@ def _played_cost(game, own, others):
 
 def _fixed_cost(game, flow, num_rounds, player, oracle):
     """Return the least total cost of one schedule against `num_rounds` rounds."""
-    weight = jnp.asarray(num_rounds, game.permanent_impact.dtype) * game.own_cost_weight
+    num_rounds = jnp.asarray(num_rounds, jnp.int64)
+    weight = num_rounds.astype(game.permanent_impact.dtype) * game.own_cost_weight
     schedule = oracle(game.price_pressure(flow), weight, game.targets[player])
     schedule = schedule.astype(jnp.int64)
     # num_rounds copies of the own flow, beside the others' summed flow.

@@ -1,0 +1,114 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gtrade
+from gtrade.solution import status_names
+from gtrade.verification.exploitability import exploitability
+from tests.references import kearns_shi as reference
+
+
+def solve(numbers, key=None, **options):
+    game = gtrade.TradingGame(**numbers)
+    return game, gtrade.solve(game, gtrade.BestResponseDynamics(**options), key=key)
+
+
+def theorem_4_5(**changes):
+    numbers = {"horizon": 5, "targets": [5, 5], "permanent_impact": 1.0}
+    return {**numbers, "min_trade": -20, "max_trade": 20, **changes}
+
+
+def test_theorem_4_5_cycles(in_float64):
+    # The paper's second player moves first: here the players are listed in that order.
+    start = [[1, 1, 1, 1, 1], [2, 2, 1, 0, 0]]
+    _, solution = solve(theorem_4_5(), start=start, max_rounds=50)
+    assert status_names(solution.status) == "cycled"
+    path = solution.value
+    # Six moves close the cycle, two a round; the start itself is not on it.
+    assert path.cycle_length == 3
+    assert path.cycle_start == 1
+    expected = [
+        [[3, 1, 0, 0, 1], [2, 1, 1, 1, 0]],
+        [[2, 2, 1, 0, 0], [3, 1, 0, 0, 1]],
+        [[2, 1, 1, 1, 0], [2, 2, 1, 0, 0]],
+    ]
+    np.testing.assert_array_equal(path.profiles[1:4], expected)
+    np.testing.assert_array_equal(path.profiles[4], expected[0])
+    rounds, verdict = reference.best_response_dynamics(
+        np.array(start), 1.0, [5, 5], -4, 6, max_rounds=50
+    )
+    assert verdict == "cycled"
+    np.testing.assert_array_equal(path.profiles[1 : len(rounds) + 1], rounds)
+
+
+@pytest.mark.parametrize("start", ["even", "front", "random"])
+@pytest.mark.parametrize("players", [2, 3, 7])
+def test_converges_to_a_certified_equilibrium_without_permanent_impact(
+    in_float64, start, players
+):
+    numbers = {"horizon": 6, "targets": [9, -4, 5, 0, 12, 3, 7][:players]}
+    numbers |= {"min_trade": -5, "max_trade": 6, "permanent_impact": 0.0}
+    game, solution = solve(numbers, key=jax.random.key(0), start=start)
+    assert status_names(solution.status) == "converged"
+    profile = solution.value.schedules[0].astype(jnp.int64)
+    assert np.asarray(profile).sum(axis=-1).tolist() == numbers["targets"]
+    assert exploitability(game, profile) <= 0
+    # The potential falls with every round.
+    steps = int(solution.num_steps)
+    potentials = np.asarray(solution.value.potentials)[: steps + 1]
+    assert (np.diff(potentials) <= 0).all()
+
+
+@pytest.mark.parametrize("kappa", [0.5, 1.5, 2.0, 2.5])
+def test_follows_the_reference(in_float64, kappa):
+    box = {"horizon": 4, "targets": [6, 3], "min_trade": -2, "max_trade": 4}
+    start = np.array([[4, 2, 0, 0], [0, 0, 1, 2]])
+    numbers = {**box, "permanent_impact": kappa}
+    _, solution = solve(numbers, start=start, max_rounds=40)
+    rounds, verdict = reference.best_response_dynamics(
+        start, kappa, [6, 3], -2, 4, max_rounds=40
+    )
+    name = {"max_rounds": "max_steps_reached"}.get(verdict, verdict)
+    assert status_names(solution.status) == name
+    played = solution.value.profiles[1 : len(rounds) + 1]
+    np.testing.assert_array_equal(played, rounds[: len(played)])
+
+
+def test_runs_out_of_rounds(in_float64):
+    start = [[1, 1, 1, 1, 1], [2, 2, 1, 0, 0]]
+    _, solution = solve(theorem_4_5(), start=start, max_rounds=2)
+    assert status_names(solution.status) == "max_steps_reached"
+    assert solution.residual > 0
+
+
+def test_epsilon_stops_small_improvements(in_float64):
+    start = [[1, 1, 1, 1, 1], [2, 2, 1, 0, 0]]
+    game, solution = solve(theorem_4_5(), start=start, epsilon=10.0)
+    assert status_names(solution.status) == "converged"
+    np.testing.assert_array_equal(solution.value.schedules[0], start)
+    assert 0 < exploitability(game, jnp.asarray(start)) <= 10
+
+
+@pytest.mark.parametrize(
+    "start", [[[5, 0, 0, 0, 1], [1, 1, 1, 1, 1]], [[25, -20, 0, 0, 0], [1] * 5]]
+)
+def test_an_infeasible_start_is_reported(in_float64, start):
+    _, solution = solve(theorem_4_5(), start=start)
+    assert status_names(solution.status) == "invalid_input"
+
+
+def test_bad_options_are_named():
+    with pytest.raises(ValueError, match="start must be one of even, front, random"):
+        gtrade.BestResponseDynamics(start="middle")
+    with pytest.raises(ValueError, match="start must be a whole number"):
+        gtrade.BestResponseDynamics(start=[[0.5, 0.5]])
+    with pytest.raises(ValueError, match="epsilon must be at least 0"):
+        gtrade.BestResponseDynamics(epsilon=-1)
+    with pytest.raises(ValueError, match="max_rounds must be at least 1"):
+        gtrade.BestResponseDynamics(max_rounds=0)
+    game = gtrade.TradingGame(**theorem_4_5())
+    with pytest.raises(ValueError, match="start must have shape"):
+        gtrade.BestResponseDynamics(start=[[1, 4], [2, 3]]).solve(game)
+    with pytest.raises(ValueError, match='start = "random" needs a `key`'):
+        gtrade.BestResponseDynamics(start="random").solve(game)

@@ -1,0 +1,273 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gtrade
+from gtrade.solution import status_names
+from gtrade.solvers.regret_bounds import regret_bound, theory_noise
+from gtrade.solvers.self_play import Punisher, RecordedFlow, face
+from gtrade.verification.regret import external_regret
+from tests.references import kearns_shi_learners as reference
+
+PAPER = {"horizon": 5, "targets": [10, 10], "min_trade": -5, "max_trade": 5}
+SMALL = {"horizon": 3, "targets": [4, 2, -1], "min_trade": -2, "max_trade": 3}
+
+
+def box(numbers):
+    return (
+        numbers["horizon"],
+        numbers["targets"],
+        numbers["min_trade"],
+        numbers["max_trade"],
+    )
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1.0, 5.0])
+def test_replays_the_published_program(in_float64, kappa):
+    """The same noise gives the same history, round by round."""
+    rounds, eta = 150, 50.0
+    # The published draw order: 2T numbers for player 1, then for player 2, each round.
+    noise = np.random.default_rng(1).uniform(0, eta, (rounds, 2, 10))
+    game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
+    solver = gtrade.FTPL(noise=eta, num_rounds=rounds).prepare(game)
+    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(jnp.asarray(noise))
+    expected = reference.published_ftpl(*box(PAPER), kappa, eta, rounds, noise=noise)
+    assert status_names(solution.status) == "completed"
+    np.testing.assert_array_equal(solution.value.schedules, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kappa", [0.0, 0.5, 1.5, 2.0, 2.5, 10.0])
+def test_replays_the_published_program_at_full_length(in_float64, kappa):
+    rounds, eta = 2500, 50.0
+    noise = np.random.default_rng(2).uniform(0, eta, (rounds, 2, 10))
+    game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
+    solver = gtrade.FTPL(noise=eta, num_rounds=rounds).prepare(game)
+    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(jnp.asarray(noise))
+    expected = reference.published_ftpl(*box(PAPER), kappa, eta, rounds, noise=noise)
+    np.testing.assert_array_equal(solution.value.schedules, expected)
+
+
+@pytest.mark.parametrize("perturbation", ["full", "linear"])
+def test_three_players_follow_the_reference(in_float64, perturbation):
+    rounds, eta, kappa = 60, 9.0, 2.5
+    width = 6 if perturbation == "full" else 3
+    noise = np.random.default_rng(3).uniform(0, eta, (rounds, 3, width))
+    game = gtrade.TradingGame(**SMALL, permanent_impact=kappa)
+    solver = gtrade.FTPL(noise=eta, num_rounds=rounds, perturbation=perturbation)
+    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(jnp.asarray(noise))
+    learner = {"full": reference.published_ftpl, "linear": reference.composite_ftpl}
+    expected = learner[perturbation](*box(SMALL), kappa, eta, rounds, noise=noise)
+    np.testing.assert_array_equal(solution.value.schedules, expected)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_tree_of_learners_follows_the_reference(in_float64, depth):
+    from gtrade.solvers.swap_regret import SwapDraw
+
+    branching, kappa = 4, 1.5
+    rounds = branching**depth
+    rng = np.random.default_rng(4)
+    noise = rng.uniform(0, 9.0, (rounds, 3, 6))
+    levels = rng.integers(0, depth, (rounds, 3))
+    game = gtrade.TradingGame(**SMALL, permanent_impact=kappa)
+    solver = gtrade.SwapFTPL(noise=9.0, branching=branching, depth=depth)
+    draws = SwapDraw(jnp.asarray(noise), jnp.asarray(levels, jnp.int32))
+    solution = jax.jit(lambda draws: solver.solve(game, noise=draws))(draws)
+    expected = reference.swap_ftpl(
+        *box(SMALL), kappa, branching, depth, noise=noise, levels=levels
+    )
+    assert solution.num_steps == rounds
+    np.testing.assert_array_equal(solution.value.schedules, expected)
+
+
+def play(kappas, keys, targets=(10, 10), **options):
+    games = gtrade.make_batch(
+        gtrade.TradingGame,
+        **{**PAPER, "targets": list(targets), "permanent_impact": np.asarray(kappas)},
+    )
+    solver = gtrade.FTPL(**{"num_rounds": 60, **options})
+    return gtrade.solve_batch(games, solver, keys=keys)
+
+
+KAPPAS = [0.0, 0.5, 2.0, 5.0]
+
+
+def test_every_schedule_is_feasible_and_reproducible():
+    keys = jax.random.split(jax.random.key(0), 4)
+    first, second = play(KAPPAS, keys), play(KAPPAS, keys)
+    schedules = np.asarray(first.value.schedules)
+    assert schedules.dtype == np.int8
+    assert schedules.shape == (4, 60, 2, 5)
+    assert (schedules.sum(axis=-1) == 10).all()
+    assert schedules.min() >= -5
+    assert schedules.max() <= 5
+    np.testing.assert_array_equal(schedules, second.value.schedules)
+    assert set(status_names(first.status)) == {"completed"}
+    assert np.isnan(first.residual).all()
+
+
+def test_a_lane_does_not_depend_on_its_neighbours():
+    keys = jax.random.split(jax.random.key(1), 4)
+    batch = play(KAPPAS, keys)
+    order = np.array([2, 0, 3, 1])
+    shuffled = play(np.take(KAPPAS, order), keys[order])
+    np.testing.assert_array_equal(
+        batch.value.schedules[order], shuffled.value.schedules
+    )
+    game = gtrade.TradingGame(**PAPER, permanent_impact=5.0)
+    alone = gtrade.solve(game, gtrade.FTPL(num_rounds=60), key=keys[3])
+    np.testing.assert_array_equal(batch.value.schedules[3], alone.value.schedules)
+
+
+def test_a_bad_lane_is_reported_and_harms_nobody():
+    keys = jax.random.split(jax.random.key(1), 4)
+    good = play(KAPPAS, keys)
+    solver = gtrade.FTPL(num_rounds=60)
+
+    def solve(kappa, key):  # under tracing no value check can refuse the NaN
+        game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
+        return solver.solve(game, key=key)
+
+    kappas = jnp.asarray(KAPPAS, jnp.float32).at[1].set(jnp.nan).at[3].set(-1.0)
+    bad = jax.jit(jax.vmap(solve))(kappas, keys)
+    assert list(status_names(bad.status)) == [
+        "completed",
+        "invalid_input",
+        "completed",
+        "invalid_input",
+    ]
+    np.testing.assert_array_equal(
+        good.value.schedules[::2], bad.value.schedules[::2]
+    )
+
+
+def test_relabelled_players_permute_the_play(in_float64):
+    noise = np.random.default_rng(5).uniform(0, 9, (40, 3, 6))
+    order = [2, 0, 1]
+    game = gtrade.TradingGame(**SMALL, permanent_impact=1.5)
+    other = gtrade.TradingGame(
+        **{**SMALL, "targets": [SMALL["targets"][i] for i in order]},
+        permanent_impact=1.5,
+    )
+    solver = gtrade.FTPL(num_rounds=40)
+    run = jax.jit(lambda game, noise: solver.solve(game, noise=noise).value.schedules)
+    np.testing.assert_array_equal(
+        run(game, jnp.asarray(noise))[:, order], run(other, jnp.asarray(noise[:, order]))
+    )
+
+
+def test_target_range_changes_nothing():
+    game = gtrade.TradingGame(**PAPER, permanent_impact=3.0)
+    key = jax.random.key(2)
+    hinted = gtrade.FTPL(num_rounds=60).prepare(game)
+    assert hinted.target_range == (10, 10)
+    assert hinted.prepare(game) is hinted
+    wide = gtrade.FTPL(num_rounds=60, target_range=(8, 12))
+    run = eqx.filter_jit(lambda s: s.solve(game, key=key).value.schedules)
+    np.testing.assert_array_equal(run(hinted), run(wide))
+
+
+def test_one_compilation_serves_every_number():
+    from gtrade.solving import LaneProgram
+
+    program = LaneProgram(lambda game, solver, key: solver.solve(game, key=key))
+    size = 2 * program.num_devices
+    keys = jax.random.split(jax.random.key(0), size)
+    for kappa, noise in [(0.5, 5.0), (3.0, 80.0), (0.0, 0.0)]:
+        games = gtrade.make_batch(
+            gtrade.TradingGame, size=size, **PAPER, permanent_impact=kappa
+        )
+        solvers = gtrade.make_batch(
+            gtrade.FTPL, size=size, noise=noise, num_rounds=10
+        )
+        program(games, solvers.prepare(games), keys)
+    assert program.num_compilations == 1
+
+
+BAD = [
+    ({"noise": -1.0}, "noise must be at least 0; got"),
+    ({"noise": "lots"}, 'noise must be a number or "theory"; got \'lots\''),
+    ({"noise": float("nan")}, "noise must be finite"),
+    ({"num_rounds": 0}, "num_rounds must be at least 1; got 0"),
+    ({"perturbation": "none"}, "perturbation must be one of full, linear"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        gtrade.FTPL(**options)
+
+
+def test_a_key_or_noise_is_required():
+    game = gtrade.TradingGame(**PAPER, permanent_impact=3.0)
+    with pytest.raises(ValueError, match="needs a `key`, or recorded `noise`"):
+        gtrade.FTPL().solve(game)
+
+
+def test_sums_that_pass_32_bits_are_refused():
+    numbers = {"horizon": 400, "targets": [0] * 3, "permanent_impact": 1.0}
+    game = gtrade.TradingGame(**numbers, min_trade=-1000, max_trade=1000)
+    with pytest.raises(ValueError, match="beyond 32-bit integers.*enable_x64"):
+        gtrade.FTPL(num_rounds=5000).init(game)
+    with jax.enable_x64(True):
+        assert gtrade.FTPL(num_rounds=5000).init(game).flow_sum.dtype == jnp.int64
+
+
+@pytest.mark.parametrize("perturbation", ["full", "linear"])
+@pytest.mark.parametrize("kappa", [1.0, 5.0])
+def test_regret_against_an_adversary_lies_under_the_bound(
+    in_float64, perturbation, kappa
+):
+    rounds = 300
+    game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
+    learner = gtrade.FTPL(
+        noise="theory", num_rounds=rounds, perturbation=perturbation
+    ).prepare(game)
+    adversary = Punisher(jnp.int32(10))
+    run = jax.jit(
+        lambda key: face(
+            learner, adversary, game, num_rounds=rounds, key=key, num_mean_draws=16
+        )
+    )
+    history = run(jax.random.key(3)).schedules
+    assert (history.sum(axis=-1) == 10).all()
+    regret = external_regret(game, history)[0]
+    noise = theory_noise(game, num_rounds=rounds, perturbation=perturbation)
+    bound = regret_bound(game, noise, num_rounds=rounds, perturbation=perturbation)
+    assert 0 < regret < bound
+
+
+@pytest.mark.parametrize("perturbation", ["full", "linear"])
+def test_the_noise_of_the_theory_minimises_the_bound(in_float64, perturbation):
+    game = gtrade.TradingGame(**PAPER, permanent_impact=2.5)
+    options = {"num_rounds": 10**7, "perturbation": perturbation}
+    noise = theory_noise(game, **options)
+    least = regret_bound(game, noise, **options)
+    for factor in (0.7, 1.4):
+        assert regret_bound(game, factor * noise, **options) > least
+
+
+def test_composite_bound_beats_the_published_one(in_float64):
+    game = gtrade.TradingGame(**PAPER, permanent_impact=1.0)
+    bounds = {}
+    for perturbation in ("full", "linear"):
+        noise = theory_noise(game, num_rounds=2500, perturbation=perturbation)
+        bounds[perturbation] = regret_bound(
+            game, noise, num_rounds=2500, perturbation=perturbation
+        )
+    assert bounds["linear"] < bounds["full"]
+
+
+def test_recorded_flow_is_played_back(in_float64):
+    flows = jnp.asarray(np.random.default_rng(6).integers(-2, 3, (20, 5)), jnp.int32)
+    game = gtrade.TradingGame(**PAPER, permanent_impact=1.0)
+    learner = gtrade.FTPL(num_rounds=20, perturbation="linear")
+    history = face(
+        learner, RecordedFlow(flows), game, num_rounds=20, key=jax.random.key(0)
+    ).schedules
+    np.testing.assert_array_equal(history[:, 1], flows)
+    assert (history[:, 0].sum(axis=-1) == 10).all()
