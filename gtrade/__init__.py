@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from gtrade.solution import Status as Status
     from gtrade.solution import raise_unless_converged as raise_unless_converged
     from gtrade.solution import status_names as status_names
-    from gtrade.solving import solve as solve
-    from gtrade.solving import solve_batch as solve_batch
     from gtrade.solvers.best_response import (
         BestResponseDynamics as BestResponseDynamics,
     )
     from gtrade.solvers.ftpl import FTPL as FTPL
     from gtrade.solvers.self_play import face as face
     from gtrade.solvers.swap_regret import SwapFTPL as SwapFTPL
+    from gtrade.solving import solve as solve
+    from gtrade.solving import solve_batch as solve_batch
     from gtrade.sweeps.store import load as load
 
 __version__ = "0.1.0"

@@ -75,7 +75,7 @@ def check(
     if good.ndim == 0:
         raise InadmissibleError(name, rule, value)
     (bad,) = np.nonzero(~good)
-    raise InadmissibleError(name, rule, array[bad[0]], bad, len(good))
+    raise InadmissibleError(name, rule, array[bad[0]], bad.tolist(), len(good))
 
 
 def check_real(*, ndim: int = 0, **subject: Any) -> None:

@@ -4,7 +4,9 @@ from experiment import read_arguments, run, summary, write
 
 COLUMNS = ("distance_to_ce", "distance_to_cce", "distance_to_nash", "welfare")
 ROUNDS = 22500  # 150^2, as many as TreeSwap plays
-LESS_NOISE = 10.0  # besides the paper's 50: TreeSwap's learners see only 150 meta-rounds
+LESS_NOISE = (
+    10.0  # besides the paper's 50: TreeSwap's learners see only 150 meta-rounds
+)
 SMOKE_ROUNDS = ["solver.num_rounds=60"]
 SMOKE_SWAP = ["solver.branching=8"]
 

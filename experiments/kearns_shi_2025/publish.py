@@ -15,7 +15,9 @@ def main(argv=None):
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(arguments.out.glob(pattern)):
             # The documentation names figures by what they show.
-            name = re.sub(r"^fig\d+_", "", file.name) if folder == FIGURES else file.name
+            name = (
+                re.sub(r"^fig\d+_", "", file.name) if folder == FIGURES else file.name
+            )
             shutil.copyfile(file, folder / name)
             print(folder / name)
 

@@ -163,7 +163,12 @@ ENTRY = ModelEntry(
             "cost",
             ("rounds", "players"),
         ),
-        Column("schedules", "every round's flows", "shares", ("rounds", "players", "horizon")),
+        Column(
+            "schedules",
+            "every round's flows",
+            "shares",
+            ("rounds", "players", "horizon"),
+        ),
     ),
     headline=(
         "distance_to_cce",

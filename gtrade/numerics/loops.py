@@ -49,9 +49,7 @@ def iterate_until(
     infinity = jnp.full((), jnp.inf, residual_like.dtype)
     carry = (state, infinity, jnp.zeros((), jnp.int32))
     state, residual, num_steps = jax.lax.while_loop(unfinished, body, carry)
-    status = Status.where(
-        has_cycled(state), Status.cycled, Status.max_steps_reached
-    )
+    status = Status.where(has_cycled(state), Status.cycled, Status.max_steps_reached)
     status = Status.where(residual <= tol, Status.converged, status)
     failed = (num_steps > 0) & ~jnp.isfinite(residual)
     status = Status.where(failed, Status.nonfinite, status)

@@ -227,7 +227,9 @@ def flow_concentration(
     """
     with style.style():
         figure, axes = style.new_figure(title=title)
-        style.draw_mean(axes, kappa, mean, error, colour=style.BLUE, marker="o")
+        style.draw_mean(
+            axes, kappa, mean, error, colour=style.BLUE, marker="o", clip_on=False
+        )
         for level, text in ((smallest, "smallest"), (largest, "largest")):
             axes.axhline(level, color=style.INK, linestyle="--", linewidth=1)
             axes.annotate(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import numpy as np
+from jax.core import Tracer
 
 Model = TypeVar("Model", bound=eqx.Module)
 
@@ -30,7 +31,7 @@ def validate_if_concrete(module: Any) -> None:
     """Run `module.validate` on its own fields unless one of them is traced."""
     numbers = {f.name: getattr(module, f.name) for f in dataclasses.fields(module)}
     leaves = jax.tree.leaves(numbers)
-    if not any(isinstance(x, jax.core.Tracer) for x in leaves):
+    if not any(isinstance(x, Tracer) for x in leaves):
         type(module).validate(**numbers)
 
 
@@ -39,8 +40,9 @@ def field_rank(field: dataclasses.Field) -> int | None:
     if field.metadata.get("static", False):
         return None
     for declared in (field.type, *typing.get_args(field.type)):
-        if hasattr(declared, "dims"):
-            return len(declared.dims)
+        dims = getattr(declared, "dims", None)
+        if dims is not None:
+            return len(dims)
     raise TypeError(f"field {field.name!r} declares no array shape")
 
 

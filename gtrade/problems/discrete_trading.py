@@ -8,7 +8,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from gtrade._arrays import as_float, as_int
-from gtrade._checks import InadmissibleError, check, check_integer, check_nonnegative, check_shape
+from gtrade._checks import (
+    InadmissibleError,
+    check,
+    check_integer,
+    check_nonnegative,
+    check_shape,
+)
 from gtrade.problems.base import AbstractProblem
 
 
@@ -133,9 +139,7 @@ class TradingGame(AbstractProblem):
         permanent = self.permanent_costs(profile).astype(dtype)
         return permanent + self.temporary_costs(profile).astype(dtype) / 2
 
-    def potential(
-        self, profile: Shaped[Array, "players horizon"]
-    ) -> Shaped[Array, ""]:
+    def potential(self, profile: Shaped[Array, "players horizon"]) -> Shaped[Array, ""]:
         """Return the exact potential of the game at kappa = 0 (Monderer & Shapley).
 
         `sum_t sum_i a_it sum_{j>=i} a_jt`, shape (), in squared shares.
@@ -146,9 +150,7 @@ class TradingGame(AbstractProblem):
         is_whole = jnp.issubdtype(doubled.dtype, jnp.integer)
         return doubled // 2 if is_whole else doubled / 2
 
-    def welfare(
-        self, profile: Shaped[Array, "players horizon"]
-    ) -> Float[Array, ""]:
+    def welfare(self, profile: Shaped[Array, "players horizon"]) -> Float[Array, ""]:
         """Return the total cost (lower is better), shape ().
 
         By the welfare identity it is (1-kappa/2) |sum_i a_i|^2 + kappa/2 (sum V)^2.

@@ -94,11 +94,11 @@ def quadratic_response(
     windows = _windows(horizon, min_trade, max_trade, target_range)
     target = jnp.asarray(target, jnp.int32)
     if is_unrolled(horizon, min_trade, max_trade, target_range):
-
         bits = max(1, (max_trade - min_trade).bit_length())
 
-        def kernel(*args):
-            words = _unrolled(*args, windows, min_trade, max_trade, bits)
+        def kernel(linear, weight, path_weight, impact, target):
+            prices = linear, weight, path_weight, impact
+            words = _unrolled(prices, target, windows, min_trade, max_trade, bits)
             return _unpack(words, horizon, bits) + min_trade
 
         weight = jnp.asarray(weight, dtype)
@@ -159,12 +159,13 @@ def _num_arcs(windows, min_trade: int, max_trade: int) -> int:
     return arcs
 
 
-def _unrolled(linear, weight, path_weight, impact, target, windows, low, high, bits):
+def _unrolled(prices, target, windows, low: int, high: int, bits: int):
     """Run the program with one (lanes,) vector per state; see `quadratic_response`.
 
     Beside its least cost, every state carries the trades of its best continuation,
     packed into 32-bit words: choosing an arc then chooses the rest of the schedule.
     """
+    linear, weight, path_weight, impact = prices
     horizon = linear.shape[0]
     num_words = -(-horizon // (_WORD_BITS // bits))
     costs = {0: jnp.zeros_like(weight)}
@@ -175,9 +176,7 @@ def _unrolled(linear, weight, path_weight, impact, target, windows, low, high, b
             window = range(windows[t][0], windows[t][1] + 1)
             trades = range(low, high + 1)
             prices = linear, weight, path_weight, path_weight * impact
-            return _unrolled_step(
-                costs, paths, target, prices, window, trades, bits, t
-            )
+            return _unrolled_step(costs, paths, target, prices, window, trades, bits, t)
 
         # Without fences XLA fuses all steps, and recomputes them beyond all bounds.
         costs, paths = fenced(step)(

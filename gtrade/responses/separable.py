@@ -2,11 +2,11 @@
 
 A player's own cost does not depend on the order of its trades, so the best response to
 the others' flow b minimises `sum_t g_t a_t + w a_t^2` with `g = M b` and
-`w = 1 - kappa/2` over whole trades in the box with `sum_t a_t = V` (docs, "Separability";
-checked against brute force). For w > 0 the V - T theta_L cheapest unit trades are taken,
-found by a search on their marginal price; for w <= 0 an optimum is a vertex: fill the
-cheapest steps first. Ties go to the lexicographically smallest schedule: among equal
-prices the larger trade comes later.
+`w = 1 - kappa/2` over whole trades in the box with `sum_t a_t = V` (docs,
+"Separability"; checked against brute force). For w > 0 the V - T theta_L cheapest unit
+trades are taken, found by a search on their marginal price; for w <= 0 an optimum is a
+vertex: fill the cheapest steps first. Ties go to the lexicographically smallest
+schedule: among equal prices the larger trade comes later.
 """
 
 import jax

@@ -33,8 +33,8 @@ class AbstractLearner(eqx.Module):
     """A player that learns from the others' flow, as a pure init / act / update triple.
 
     It faces copies of itself, recorded flow or an adversary alike
-    (`gtrade.solvers.self_play`). Randomness comes in from outside: `draw` makes what one
-    `act` consumes, so that a run can be replayed on recorded draws.
+    (`gtrade.solvers.self_play`). Randomness comes in from outside: `draw` makes what
+    one `act` consumes, so that a run can be replayed on recorded draws.
     """
 
     @abc.abstractmethod

@@ -37,8 +37,8 @@ class ResponsePath(eqx.Module):
             horizon).
         profiles: the start and the profile after each round, shape (max_rounds + 1,
             players, horizon); zero beyond the last round.
-        potentials: the potential of each of these at kappa = 0, shape (max_rounds + 1,);
-            it falls in every round then, and need not otherwise.
+        potentials: the potential of each of these, shape (max_rounds + 1,). At
+            kappa = 0 it falls in every round; it need not otherwise.
         cycle_start: index into `profiles` where a cycle begins, -1 without one.
         cycle_length: rounds in the cycle, 0 without one.
     """
@@ -134,7 +134,9 @@ class BestResponseDynamics(AbstractSolver):
             has_cycled=lambda state: state[2] >= 0,
         )
         profiles, last, cycle_start = solution.value
-        potential = jax.vmap(lambda p: game.potential(p.astype(game.permanent_impact.dtype)))
+        potential = jax.vmap(
+            lambda p: game.potential(p.astype(game.permanent_impact.dtype))
+        )
         path = ResponsePath(
             schedules=profiles[last][None],
             profiles=profiles,

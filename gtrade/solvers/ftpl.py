@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gtrade._arrays import as_float
@@ -223,7 +224,7 @@ def full_leader(
 def with_target_range(solver: Any, problems: TradingGame) -> Any:
     """Return the solver with the targets' range, if it is concrete and not yet set."""
     targets = problems.targets
-    if isinstance(targets, jax.core.Tracer) or solver.target_range is not None:
+    if isinstance(targets, Tracer) or solver.target_range is not None:
         return solver
     targets = np.asarray(targets)
     bounds = int(targets.min()), int(targets.max())

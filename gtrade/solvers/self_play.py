@@ -71,9 +71,9 @@ def self_play(
     def play_block(states, block):
         rounds = block * _NOISE_BLOCK + jnp.arange(_NOISE_BLOCK)
         noise = jax.vmap(
-            lambda r: jax.vmap(
-                lambda k: learner.draw(game, jax.random.fold_in(k, r))
-            )(player_keys)
+            lambda r: jax.vmap(lambda k: learner.draw(game, jax.random.fold_in(k, r)))(
+                player_keys
+            )
         )(rounds)
         return jax.lax.scan(play_round, states, noise)
 

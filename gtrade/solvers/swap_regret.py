@@ -2,8 +2,8 @@
 
 The update and mixture rules, after Dagan, Daskalakis, Fishelson & Golowich 2024
 (algorithm TreeSwap) and Kearns & Shi 2025, appendix A. With branching M and depth d,
-R = M^d rounds are played. Write round r = 0 .. R-1 in base M with digits s_1 .. s_d, the
-first most significant.
+R = M^d rounds are played. Write round r = 0 .. R-1 in base M with digits s_1 .. s_d,
+the first most significant.
 
 - Each level h = 1 .. d holds one FTPL learner at a time. Its meta-round lasts
   M^(d-h) rounds, and it lives for M meta-rounds.
@@ -130,7 +130,11 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
         return SwapDraw(noise, jax.random.randint(level_key, (), 0, self.depth))
 
     def act(
-        self, game: TradingGame, target: Int[Array, ""], state: SwapState, noise: SwapDraw
+        self,
+        game: TradingGame,
+        target: Int[Array, ""],
+        state: SwapState,
+        noise: SwapDraw,
     ) -> Int[Array, " horizon"]:
         """Return a schedule drawn from the mixed strategy of the drawn level."""
         period = self._periods()[noise.level]

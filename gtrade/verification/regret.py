@@ -2,8 +2,8 @@
 
 Past rounds enter through integer sums of flow, so a cost is an integer plus kappa times
 an integer and rounds once. The best fixed schedule comes from an oracle of
-`gtrade.responses`; which one is the caller's choice, so that a learner's own oracle need
-not vouch for it.
+`gtrade.responses`; which one is the caller's choice, so that a learner's own oracle
+need not vouch for it.
 """
 
 import functools

@@ -333,8 +333,8 @@ def test_swap_learner_keeps_and_resets_levels():
     rng = np.random.default_rng(12)
     noise = rng.uniform(0, 9, (16, 2, 6))
     box = (3, (4, 2), -2, 3, 1.5)
-    # Level 1 learns every four rounds: with noise that repeats in between, it plays four
-    # rounds each against its own means, a published learner of four rounds.
+    # Level 1 learns every four rounds: with noise that repeats in between, it plays
+    # four rounds each against its own means, a published learner of four rounds.
     held = np.repeat(noise[::4], 4, axis=0)
     zeros = np.zeros((16, 2), dtype=int)
     top = learners.swap_ftpl(*box, 4, 2, noise=held, levels=zeros)

@@ -54,9 +54,9 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
         unrolled = quadratic_response(linear, weight, zeros, zero, target, **box)
         scanned, _ = shortest_schedule(
             lambda t, held, a: (
-                linear[t] * a.astype(dtype) + weight * (a * a).astype(dtype)
-            )
-            + 0 * held.astype(dtype),
+                (linear[t] * a.astype(dtype) + weight * (a * a).astype(dtype))
+                + 0 * held.astype(dtype)
+            ),
             target,
             horizon=horizon,
             dtype=dtype,
@@ -83,9 +83,7 @@ def test_threshold_search_equals_counting(monkeypatch, x64, horizon, low, high):
 
     def respond(target):
         return jax.vmap(
-            lambda g, w: separable_response(
-                g, w, target, min_trade=low, max_trade=high
-            )
+            lambda g, w: separable_response(g, w, target, min_trade=low, max_trade=high)
         )(jnp.asarray(linear, dtype), jnp.asarray(weight, dtype))
 
     targets = jnp.asarray(targets_of(horizon, low, high))
@@ -156,9 +154,9 @@ def test_perturbed_costs_in_both_forms(
         )
         answer = np.asarray(answer)
         np.testing.assert_array_equal(answer, expected)
-        assert value == pytest.approx(sum(
-            cost(t, answer[:t].sum(), answer[t]) for t in range(horizon)
-        ))
+        assert value == pytest.approx(
+            sum(cost(t, answer[:t].sum(), answer[t]) for t in range(horizon))
+        )
 
 
 def test_long_schedules_fill_several_words(monkeypatch, in_float64):
@@ -291,7 +289,9 @@ def test_the_same_response_alone_and_in_a_batch(in_float64):
     single = jax.jit(respond)
     for i in range(7):
         for j in range(3):
-            np.testing.assert_array_equal(batch[i, j], single(linear[i, j], weight[i, j]))
+            np.testing.assert_array_equal(
+                batch[i, j], single(linear[i, j], weight[i, j])
+            )
 
 
 def test_blocks_do_not_change_answers(monkeypatch, in_float64):

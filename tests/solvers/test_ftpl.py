@@ -32,7 +32,9 @@ def test_replays_the_published_program(in_float64, kappa):
     noise = np.random.default_rng(1).uniform(0, eta, (rounds, 2, 10))
     game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
     solver = gtrade.FTPL(noise=eta, num_rounds=rounds).prepare(game)
-    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(jnp.asarray(noise))
+    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(
+        jnp.asarray(noise)
+    )
     expected = reference.published_ftpl(*box(PAPER), kappa, eta, rounds, noise=noise)
     assert status_names(solution.status) == "completed"
     np.testing.assert_array_equal(solution.value.schedules, expected)
@@ -45,7 +47,9 @@ def test_replays_the_published_program_at_full_length(in_float64, kappa):
     noise = np.random.default_rng(2).uniform(0, eta, (rounds, 2, 10))
     game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
     solver = gtrade.FTPL(noise=eta, num_rounds=rounds).prepare(game)
-    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(jnp.asarray(noise))
+    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(
+        jnp.asarray(noise)
+    )
     expected = reference.published_ftpl(*box(PAPER), kappa, eta, rounds, noise=noise)
     np.testing.assert_array_equal(solution.value.schedules, expected)
 
@@ -57,7 +61,9 @@ def test_three_players_follow_the_reference(in_float64, perturbation):
     noise = np.random.default_rng(3).uniform(0, eta, (rounds, 3, width))
     game = gtrade.TradingGame(**SMALL, permanent_impact=kappa)
     solver = gtrade.FTPL(noise=eta, num_rounds=rounds, perturbation=perturbation)
-    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(jnp.asarray(noise))
+    solution = jax.jit(lambda noise: solver.solve(game, noise=noise))(
+        jnp.asarray(noise)
+    )
     learner = {"full": reference.published_ftpl, "linear": reference.composite_ftpl}
     expected = learner[perturbation](*box(SMALL), kappa, eta, rounds, noise=noise)
     np.testing.assert_array_equal(solution.value.schedules, expected)
@@ -139,9 +145,7 @@ def test_a_bad_lane_is_reported_and_harms_nobody():
         "completed",
         "invalid_input",
     ]
-    np.testing.assert_array_equal(
-        good.value.schedules[::2], bad.value.schedules[::2]
-    )
+    np.testing.assert_array_equal(good.value.schedules[::2], bad.value.schedules[::2])
 
 
 def test_relabelled_players_permute_the_play(in_float64):
@@ -155,7 +159,8 @@ def test_relabelled_players_permute_the_play(in_float64):
     solver = gtrade.FTPL(num_rounds=40)
     run = jax.jit(lambda game, noise: solver.solve(game, noise=noise).value.schedules)
     np.testing.assert_array_equal(
-        run(game, jnp.asarray(noise))[:, order], run(other, jnp.asarray(noise[:, order]))
+        run(game, jnp.asarray(noise))[:, order],
+        run(other, jnp.asarray(noise[:, order])),
     )
 
 
@@ -180,16 +185,14 @@ def test_one_compilation_serves_every_number():
         games = gtrade.make_batch(
             gtrade.TradingGame, size=size, **PAPER, permanent_impact=kappa
         )
-        solvers = gtrade.make_batch(
-            gtrade.FTPL, size=size, noise=noise, num_rounds=10
-        )
+        solvers = gtrade.make_batch(gtrade.FTPL, size=size, noise=noise, num_rounds=10)
         program(games, solvers.prepare(games), keys)
     assert program.num_compilations == 1
 
 
 BAD = [
     ({"noise": -1.0}, "noise must be at least 0; got"),
-    ({"noise": "lots"}, 'noise must be a number or "theory"; got \'lots\''),
+    ({"noise": "lots"}, "noise must be a number or \"theory\"; got 'lots'"),
     ({"noise": float("nan")}, "noise must be finite"),
     ({"num_rounds": 0}, "num_rounds must be at least 1; got 0"),
     ({"perturbation": "none"}, "perturbation must be one of full, linear"),

@@ -8,8 +8,8 @@ import pytest
 import gtrade
 from gtrade.numerics.grouping import group_rows
 from gtrade.solution import Solution, Status
-from gtrade.solving import LaneProgram
 from gtrade.solvers.self_play import Play
+from gtrade.solving import LaneProgram
 from gtrade.verification import regret as regrets
 from gtrade.verification.exploitability import best_response_gaps
 from gtrade.verification.play import verify_trading_solution
@@ -90,7 +90,9 @@ def test_repeating_a_history_changes_nothing(in_float64):
     history = random_history(np.random.default_rng(2), 2)
     game, solver = game_of(2, 1.5), gtrade.FTPL()
     once = verify_trading_solution(game, solver, completed(history))
-    thrice = verify_trading_solution(game, solver, completed(np.tile(history, (3, 1, 1))))
+    thrice = verify_trading_solution(
+        game, solver, completed(np.tile(history, (3, 1, 1)))
+    )
     for name, value in once.items():
         np.testing.assert_allclose(thrice[name], value, rtol=1e-12, atol=1e-12)
 
@@ -125,7 +127,9 @@ def test_float64_is_required():
             function(game, history)
 
 
-@pytest.mark.parametrize(("low", "high", "columns"), [(0, 1, 3), (-9, 9, 5), (-1000, 1000, 30)])
+@pytest.mark.parametrize(
+    ("low", "high", "columns"), [(0, 1, 3), (-9, 9, 5), (-1000, 1000, 30)]
+)
 def test_groups_are_those_of_numpy(in_float64, low, high, columns):
     rng = np.random.default_rng(5)
     pool = rng.integers(low, high + 1, (7, columns))

@@ -1,0 +1,244 @@
+"""Benchmark the trading game: learning, evidence and best responses.
+
+Run by hand: `python experiments/benchmarks/trading_game.py --out results.json`. Every
+number is measured in this run, the NumPy baseline included. Nothing here is a test.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import time
+
+# As the command line does: one host device a core, where jax runs on a CPU.
+CORES = len(os.sched_getaffinity(0))
+os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={CORES}")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy_baseline
+from rich.console import Console
+from rich.table import Table
+
+import gtrade
+from gtrade.responses.dynamic_programming import _num_arcs, _windows
+from gtrade.responses.separable import separable_response
+from gtrade.solving import LaneProgram
+from gtrade.verification.play import verify_trading_solution
+
+PAPER = {"horizon": 5, "targets": [10, 10], "min_trade": -5, "max_trade": 5}
+KAPPAS = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 10.0]
+NOISE, ROUNDS, RUNS = 50.0, 2500, 100
+PUBLISHED_SECONDS = 18.4  # one run of the published code with its regret trace, 1 core
+# Operations per (state, trade) pair: multiply-add, add, compare, two selects, shift-or.
+OPERATIONS_PER_ARC = 6
+ARCS = _num_arcs(_windows(5, -5, 5, (10, 10)), -5, 5)
+
+
+def timed(function, repeats):
+    """Return the seconds of the first call and the best of the later ones."""
+    start = time.perf_counter()
+    jax.block_until_ready(function())
+    first = time.perf_counter() - start
+    later = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        later.append(time.perf_counter() - start)
+    return first, min(later)
+
+
+def peak_operations(num_devices):
+    """Measure elementwise float32 multiply-adds per second, data in cache."""
+    size, depth, chains, length = 4096, 2000, 8, 8
+
+    def work(x):
+        def step(_, x):
+            # Independent chains hide the latency of a multiply-add.
+            parts = [x + 0.5 * i for i in range(chains)]
+            for _ in range(length):
+                parts = [part * 0.999 + x for part in parts]
+            return sum(parts) * (1 / chains)
+
+        return jax.lax.fori_loop(0, depth, step, x)
+
+    program = LaneProgram(
+        work,
+        num_devices=num_devices,
+        cpu_compiler_options=gtrade.FTPL.cpu_compiler_options,
+    )
+    x = jnp.ones((program.num_devices, size), jnp.float32)
+    _, seconds = timed(lambda: program(x), repeats=5)
+    return program.num_devices * size * depth * chains * length / seconds
+
+
+def learning(num_devices, perturbation, noise, num_runs, repeats):
+    """Time the paper's sweep and, apart from it, all evidence about it."""
+    kappas = np.repeat(KAPPAS, num_runs)
+    size = -(-len(kappas) // num_devices) * num_devices
+    kappas = np.resize(kappas, size)
+    solver = gtrade.FTPL(noise=noise, num_rounds=ROUNDS, perturbation=perturbation)
+    games = gtrade.make_batch(gtrade.TradingGame, **PAPER, permanent_impact=kappas)
+    solver = solver.prepare(games)
+    play = LaneProgram(
+        lambda game, key: solver.solve(game, key=key),
+        num_devices=num_devices,
+        cpu_compiler_options=solver.cpu_compiler_options,
+    )
+    keys = jax.random.split(jax.random.key(0), size)
+    first, seconds = timed(lambda: play(games, keys), repeats)
+    solution = play(games, keys)
+    with jax.enable_x64(True):
+        exact = gtrade.make_batch(gtrade.TradingGame, **PAPER, permanent_impact=kappas)
+        check = LaneProgram(
+            lambda game, solution: verify_trading_solution(game, solver, solution),
+            num_devices=num_devices,
+        )
+        check_first, check_seconds = timed(lambda: check(exact, solution), repeats)
+        rows = check(exact, solution)
+    responses = size * 2 * ROUNDS
+    return {
+        "what": f"FTPL {perturbation}, {size} runs x {ROUNDS} rounds",
+        "devices": num_devices,
+        "dtype": "float32 play, float64 evidence",
+        "compile_s": first - seconds,
+        "dynamics_s": seconds,
+        "metrics_compile_s": check_first - check_seconds,
+        "metrics_s": check_seconds,
+        "responses_per_s": responses / seconds,
+        "arcs_per_s": responses * ARCS / seconds if perturbation == "full" else None,
+        "published_code_ratio_per_device": PUBLISHED_SECONDS
+        * size
+        / (seconds * num_devices),
+        "mean_welfare": float(np.mean(np.asarray(rows["welfare"]))),
+    }
+
+
+def baseline(num_runs):
+    """Time the plain NumPy version on one core: the same sweep as one batch."""
+    kappas = np.repeat(KAPPAS, num_runs)
+    rng = np.random.default_rng(0)
+    start = time.perf_counter()
+    history = numpy_baseline.published_ftpl_batch(
+        5, (10, 10), -5, 5, kappas, NOISE, ROUNDS, len(kappas), rng
+    )
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    for i, kappa in enumerate(KAPPAS):
+        runs = history[i * num_runs : (i + 1) * num_runs]
+        numpy_baseline.metrics(runs, kappa, -5, 5)
+    metrics = time.perf_counter() - start
+    responses = len(kappas) * 2 * ROUNDS
+    return {
+        "what": f"NumPy baseline, {len(kappas)} runs x {ROUNDS} rounds",
+        "devices": 1,
+        "dtype": "float64",
+        "dynamics_s": seconds,
+        "metrics_s": metrics,
+        "responses_per_s": responses / seconds,
+        "arcs_per_s": responses * ARCS / seconds,
+    }
+
+
+def responses(horizon, limit, target, batch, kappa, dtype, repeats):
+    """Time the closed-form best response on one device."""
+    rng = np.random.default_rng(1)
+    flows = jnp.asarray(rng.integers(-limit, limit + 1, (batch, horizon)), dtype)
+    held = jnp.cumsum(flows, axis=1) - flows
+    weight = dtype(1 - kappa / 2)
+    respond = LaneProgram(
+        lambda g: separable_response(
+            g, weight, jnp.int32(target), min_trade=-limit, max_trade=limit
+        ),
+        num_devices=1,
+        cpu_compiler_options=gtrade.FTPL.cpu_compiler_options,
+    )
+    linear = flows + dtype(kappa) * held
+    first, seconds = timed(lambda: respond(linear), repeats)
+    name = f"closed form, T={horizon}, theta={limit}, kappa={kappa:g}, batch {batch}"
+    return {
+        "what": name,
+        "devices": 1,
+        "dtype": np.dtype(dtype).name,
+        "compile_s": first - seconds,
+        "dynamics_s": seconds,
+        "responses_per_s": batch / seconds,
+    }
+
+
+def device_name():
+    """Return the processor's or accelerator's own name."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return device.device_kind
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {CORES} cores"
+
+
+def main():
+    """Measure, print a table, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes")
+    arguments = parser.parse_args()
+    runs, repeats = (1, 1) if arguments.smoke else (RUNS, 3)
+    all_devices = len(jax.local_devices())
+    rows = [baseline(runs)]
+    for num_devices in sorted({1, all_devices}):
+        rows.append(learning(num_devices, "full", NOISE, runs, repeats))
+        rows.append(learning(num_devices, "linear", 10.0, runs, repeats))
+    if jax.devices()[0].platform != "cpu":
+        rows.append(learning(1, "full", NOISE, 50_000 // len(KAPPAS), repeats))
+    batch = 100 if arguments.smoke else 10_000
+    with jax.enable_x64(True):
+        for kappa in (1.0, 5.0):
+            for dtype in (np.float32, np.float64):
+                rows.append(responses(5, 5, 10, batch, kappa, dtype, repeats))
+            rows.append(responses(390, 1000, 10_000, batch, kappa, np.float64, repeats))
+    peaks = {n: peak_operations(n) for n in sorted({1, all_devices})}
+    table = Table(title=f"{device_name()}, jax {jax.__version__}")
+    columns = ("compile s", "run s", "metrics s", "responses/s", "arcs/s", "of peak")
+    table.add_column("what")
+    table.add_column("dtype")
+    for column in ("devices", *columns):
+        table.add_column(column, justify="right")
+    for row in rows:
+        arcs = row.get("arcs_per_s")
+        if arcs:
+            peak = peaks[row["devices"]]
+            row["fraction_of_peak"] = arcs * OPERATIONS_PER_ARC / peak
+        cells = [row["what"], row["dtype"], str(row["devices"])]
+        keys = ("compile_s", "dynamics_s", "metrics_s", "responses_per_s", "arcs_per_s")
+        for key in (*keys, "fraction_of_peak"):
+            value = row.get(key)
+            cells.append("" if value is None else f"{value:.3g}")
+        table.add_row(*cells)
+    Console(width=150).print(table)
+    for devices, peak in peaks.items():
+        print(f"peak on {devices} device(s): {peak:.3g} float32 multiply-adds/s")
+    if arguments.out:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip()
+        document = {
+            "device": device_name(),
+            "jax": jax.__version__,
+            "commit": commit,
+            "date": datetime.date.today().isoformat(),
+            "warm_up": "first call, its compilation included, is timed apart",
+            "repeats": f"best of {repeats}",
+            "peak_multiply_adds_per_s": peaks,
+            "rows": rows,
+        }
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
