@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gtrade.catalog.evidence import verify as verify
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
     from gtrade.responses.dynamic_programming import (
@@ -46,6 +47,7 @@ _HOMES = {
     "solve": "gtrade.solving",
     "solve_batch": "gtrade.solving",
     "status_names": "gtrade.solution",
+    "verify": "gtrade.catalog.evidence",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

@@ -1,4 +1,4 @@
-"""Copy finished figures to `docs/figures/` and tables to `results/`, to be committed."""
+"""Copy finished figures to `docs/figures/` and tables to `results/`."""
 
 import re
 import shutil

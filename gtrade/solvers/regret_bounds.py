@@ -72,7 +72,8 @@ def _constants(game: TradingGame, perturbation: str) -> _Constants:
     # Two schedules of one sum: what exceeds on some steps is missing on others.
     units = game.targets.astype(dtype) - horizon * low
     room = horizon * (high - low)
-    diameter = jnp.minimum(2 * jnp.minimum(units, room - units), room).max()
+    half = horizon // 2 * (high - low)
+    diameter = 2 * jnp.minimum(jnp.minimum(units, room - units), half).max()
     own_range = jnp.abs(game.own_cost_weight) * horizon * float(largest) ** 2
     cost_range = diameter / 2 * span + own_range
     if perturbation == "linear":

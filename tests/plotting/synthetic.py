@@ -42,10 +42,11 @@ def make_table(
     """Return a table over the product of axes; a tuple of keys moves together."""
     grid = list(itertools.product(*axes.values()))
     keys = [k for key in axes for k in (key if isinstance(key, tuple) else (key,))]
-    points = [
-        [v for k, x in zip(axes, at, strict=True) for v in (x if isinstance(k, tuple) else (x,))]
-        for at in grid
-    ]  # fmt: skip
+    points = []
+    for at in grid:
+        pairs = zip(axes, at, strict=True)
+        whole = [x if isinstance(k, tuple) else (x,) for k, x in pairs]
+        points.append(list(itertools.chain(*whole)))
     size = len(points) * replications
     rng = np.random.default_rng(0)
     point = np.repeat(np.arange(len(points)), replications)

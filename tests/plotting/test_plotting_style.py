@@ -23,7 +23,8 @@ def test_the_users_settings_do_not_show():
 def test_drawing_needs_neither_pyplot_nor_jax():
     code = (
         "import sys; from gtrade.plotting import play, style, trading;"
-        "f, a = style.new_figure(title='t'); a.plot([1, 2]); f.draw_without_rendering();"
+        "figure, axes = style.new_figure(title='t'); axes.plot([1, 2]);"
+        "figure.draw_without_rendering();"
         "assert not {'matplotlib.pyplot', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

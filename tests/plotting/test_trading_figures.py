@@ -36,6 +36,11 @@ CASES = {
 }
 
 
+def plain(figure):
+    """Return the title in one line."""
+    return " ".join(figure.get_suptitle().split())
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_report_of_any_run_has_figures(case, tmp_path):
     axes, options = CASES[case]
@@ -67,12 +72,10 @@ def test_titles_state_what_the_numbers_say():
     table["distance_to_nash"][:] = [1.0, 1.0, 7.0, 9.0]
     table["tv_distance"][:] = [0.1, 0.1, 0.6, 0.6]
     table["welfare"][:] = [80.0, 80.0, 271.0, 273.0]
-    title = trading.distances(table).get_suptitle().replace("\n", " ")
-    assert "8 of a Nash equilibrium" in title
-    title = trading.correlation(table).get_suptitle().replace("\xa0", " ")
-    assert "most correlated at κ = 1 (total variation 0.6)" in title.replace("\n", " ")
-    title = trading.welfare(table).get_suptitle().replace("\xa0", " ")
-    assert "up to 32 a round" in title.replace("\n", " ")
+    assert "8 of a Nash equilibrium" in plain(trading.distances(table))
+    title = plain(trading.correlation(table))
+    assert "most correlated at κ = 1 (total variation 0.6)" in title
+    assert "up to 32 a round" in plain(trading.welfare(table))
 
 
 def test_lines_hold_the_means():
@@ -130,6 +133,6 @@ def test_actions_say_where_play_settles(tmp_path):
     settled = np.tile([2, 2, 2, 2, 2], (200, 2, 1))
     moving = rng.permuted(np.tile([5, 5, 0, 5, -5], (200, 2, 1)), axis=-1)
     figure = play.actions({"κ = 0": settled, "κ = 2": moving}, window=50)
-    title = figure.get_suptitle().replace("\xa0", " ")
+    title = plain(figure)
     assert title == "Play settles on one schedule at κ = 0 and keeps moving at κ = 2"
     save(figure, tmp_path, "actions", dpi=30)

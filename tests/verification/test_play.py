@@ -213,3 +213,24 @@ def test_composite_play_has_a_tenth_of_the_regret():
         lanes = kappas == kappa
         assert np.median(regret["full"][lanes]) > 10 * np.median(regret["5"][lanes])
         assert regret["full"][lanes].mean() > 10 * regret["10"][lanes].mean()
+
+
+@pytest.mark.parametrize("solver", [None, gtrade.FTPL(num_rounds=20)])
+def test_verify_from_python(solver):
+    numbers = {"horizon": 3, "targets": [4, 4], "min_trade": -1, "max_trade": 3}
+    kappas = np.array([0.5, 2.5], np.float32)
+    games = gtrade.make_batch(gtrade.TradingGame, **numbers, permanent_impact=kappas)
+    keys = jax.random.split(jax.random.key(0), 2)
+    play = gtrade.solve_batch(games, gtrade.FTPL(num_rounds=20), keys=keys)
+    batch = gtrade.verify(games, play, solver=solver, arrays=("regret_curve",))
+    assert batch["distance_to_cce"].dtype == np.float64
+    assert batch["regret_curve"].shape == (2, 20, 2)
+    for i, kappa in enumerate(kappas):
+        history = np.asarray(play.value.schedules[i])
+        expected = reference.distance_to_cce(history, float(kappa), *LIMITS)
+        np.testing.assert_allclose(batch["distance_to_cce"][i], expected, rtol=1e-12)
+    game, single = jax.tree.map(lambda x: x[1], (games, play))
+    alone = gtrade.verify(game, single, solver=solver)
+    assert alone["welfare"] == batch["welfare"][1]
+    with pytest.raises(TypeError, match="problems of type FTPL"):
+        gtrade.verify(gtrade.FTPL(), play)
