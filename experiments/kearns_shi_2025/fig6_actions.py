@@ -3,7 +3,7 @@
 import numpy as np
 from experiment import read_arguments, run, write
 
-KAPPAS = (0.0, 1.0, 1.5, 2.0, 3.0, 10.0)
+KAPPAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 RUNS = 10
 CHANGES = (f"run.replications={RUNS}", 'run.arrays=["schedules"]')
 
