@@ -103,6 +103,7 @@ class TradingGame(AbstractProblem):
         Returns:
             `flow_t + kappa * sum_{s<t} flow_s`, same shape, price units.
         """
+        flow = jnp.asarray(flow)
         before = holdings_before(flow)  # exact for integers
         dtype = self.permanent_impact.dtype
         return flow.astype(dtype) + self.permanent_impact * before.astype(dtype)
@@ -111,6 +112,7 @@ class TradingGame(AbstractProblem):
         self, profile: Shaped[Array, "players horizon"]
     ) -> Float[Array, " players"]:
         """Return every player's cost of a profile, shape (players,)."""
+        profile = jnp.asarray(profile)
         pressure = self.price_pressure(profile.sum(axis=0))
         return (profile.astype(pressure.dtype) * pressure[None]).sum(axis=-1)
 
@@ -118,6 +120,7 @@ class TradingGame(AbstractProblem):
         self, profile: Shaped[Array, "players horizon"]
     ) -> Shaped[Array, " players"]:
         """Return c_temp of every player: own flow against the step's net flow."""
+        profile = jnp.asarray(profile)
         flow = profile.sum(axis=0, dtype=profile.dtype)
         return (profile * flow[None]).sum(axis=-1)
 
@@ -125,6 +128,7 @@ class TradingGame(AbstractProblem):
         self, profile: Shaped[Array, "players horizon"]
     ) -> Shaped[Array, " players"]:
         """Return c_perm of every player: own flow against the position before."""
+        profile = jnp.asarray(profile)
         flow = profile.sum(axis=0, dtype=profile.dtype)
         return (profile * holdings_before(flow)[None]).sum(axis=-1)
 
@@ -135,6 +139,7 @@ class TradingGame(AbstractProblem):
 
         Summed over players it is half the squared sum of targets for every profile.
         """
+        profile = jnp.asarray(profile)
         dtype = self.permanent_impact.dtype
         permanent = self.permanent_costs(profile).astype(dtype)
         return permanent + self.temporary_costs(profile).astype(dtype) / 2
@@ -144,6 +149,7 @@ class TradingGame(AbstractProblem):
 
         `sum_t sum_i a_it sum_{j>=i} a_jt`, shape (), in squared shares.
         """
+        profile = jnp.asarray(profile)
         flow = profile.sum(axis=0, dtype=profile.dtype)
         # Pairs i <= j: every ordered pair and the diagonal once more, halved.
         doubled = (flow * flow).sum() + (profile * profile).sum()
