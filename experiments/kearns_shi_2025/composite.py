@@ -72,9 +72,9 @@ def finding(rows, runs):
         noise: sum(row[f"η = {noise}_locked"] for row in rows) for noise in (5, 10)
     }
     return (
-        f"Composite FTPL with η = 10 has {min(ratio):.2g} to {max(ratio):.2g} times less"
-        f" regret on average;\nof {runs * len(rows)} runs, {locked[10]} lock into bad play"
-        f" at η = 10 and {locked[5]} at η = 5"
+        f"Composite FTPL with η = 10 has {min(ratio):.2g} to {max(ratio):.2g} times"
+        f" less regret on average; of {runs * len(rows)} runs, {locked[10]} lock into"
+        f" bad play at η = 10 and {locked[5]} at η = 5"
     )
 
 

@@ -177,7 +177,7 @@ def run_clouds(
             panel.set_xticks(range(len(solvers)), list(solvers))
             panel.set_xlim(-0.6, len(solvers) - 0.4)
         panels[0][0].set_ylabel(unit)
-        panels[0][0].annotate(
+        panels[0][-1].annotate(
             "solid: mean\ndotted: median", (0.04, 0.03), xycoords="axes fraction",
             fontsize=7.5, color=style.GREY,
         )  # fmt: skip
