@@ -1,6 +1,7 @@
 """One axis as a spec writes it: a list, spaced numbers, or random draws."""
 
 import math
+import sys
 import zlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from gtrade.sweeps.complaints import RuleError
 from gtrade.sweeps.values import SweptKey, describe, normalise_all
 
 _MOST_VALUES = 2**32
+_LARGEST = sys.float_info.max
 
 FORMS = {
     "linspace": "[first, last, count]",
@@ -49,7 +51,7 @@ def expand(swept: SweptKey, value: Any, seed: int) -> tuple[Any, str]:
 def _spaced(form: str, numbers: Any, key: str, seed: int) -> np.ndarray:
     shape = f"{form} must be {FORMS[form]}"
     is_numbers = isinstance(numbers, list) and all(
-        isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+        isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= _LARGEST
         for x in numbers
     )
     if not is_numbers or len(numbers) != 3:
@@ -77,16 +79,17 @@ def _spaced(form: str, numbers: Any, key: str, seed: int) -> np.ndarray:
 
 def _stepped(first: float, last: float, step: float, numbers: Any) -> np.ndarray:
     """Return first, first + step, ... up to last, which is included if met."""
-    if step == 0 or (last - first) / step < 0:
+    steps = (last - first) / step if step else -1
+    if steps < 0:
         raise RuleError(
             "range must be [first, last, step] with a step that leads from first to"
             " last",
             numbers,
         )
-    # The slack forgives the rounding of decimal steps: [0, 0.3, 0.1] has four values.
-    count = math.floor((last - first) / step * (1 + 1e-12) + 1e-9) + 1
-    if count >= _MOST_VALUES:
+    if not steps < _MOST_VALUES:
         raise RuleError(f"range must give fewer than {_MOST_VALUES} values", numbers)
+    # The slack forgives the rounding of decimal steps: [0, 0.3, 0.1] has four values.
+    count = math.floor(steps * (1 + 1e-12) + 1e-9) + 1
     return first + step * np.arange(count)
 
 

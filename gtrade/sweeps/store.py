@@ -30,6 +30,8 @@ from gtrade.sweeps.manifest import continued, differences
 from gtrade.sweeps.table import Table, row_ids
 
 _CHUNK_NAME = re.compile(r"chunk-(\d+)-[0-9a-f]+")
+# Temporary names of `_write`, and of nobody else.
+_LEFTOVER = ".*.[0-9]*.tmp"
 _UNREADABLE = (OSError, pa.ArrowException, EOFError)
 
 
@@ -74,8 +76,9 @@ class Store:
             raise
 
     def _open(self, manifest: dict[str, Any], force_resume: bool) -> None:
-        for leftover in self.folder.glob("**/.*.tmp"):
-            leftover.unlink()
+        for place in (self.folder, self.folder / "rows", self.folder / "arrays"):
+            for leftover in place.glob(_LEFTOVER):
+                leftover.unlink()
         old = read_manifest(self.folder)
         if old is None:
             if any((self.folder / "rows").glob("*.parquet")):
@@ -194,15 +197,18 @@ def read_manifest(folder: str | Path) -> dict[str, Any] | None:
     """Return the manifest of a run, None if there is none.
 
     Raises:
-        StoreError: if it is there and cannot be read.
+        StoreError: if it is there and cannot be read, or belongs to something else.
     """
     path = Path(folder) / "manifest.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(manifest, dict) or not {"format", "spec"} <= set(manifest):
+        raise StoreError(f"{path}: is not the manifest of a run")
+    return manifest
 
 
 def load(folder: str | Path) -> Table:

@@ -60,7 +60,12 @@ def _nested(parameter: Parameter, value: Any, depth: int, whole: Any) -> Any:
         raise RuleError(f"must be {describe(parameter)}", whole)
     if parameter.type == "integer" and not -(2**63) <= value < 2**63:
         raise RuleError("must fit 64 bits", whole)
-    return float(value) if parameter.type == "number" else value
+    if parameter.type != "number":
+        return value
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        raise RuleError("must stay within the range of a float", whole) from None
 
 
 def _is_scalar(kind: str, value: Any) -> bool:
