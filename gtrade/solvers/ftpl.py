@@ -182,7 +182,7 @@ class FTPL(AbstractSolver, AbstractLearner):
             noise: recorded noise to replay.
 
         Returns:
-            The play, with status `completed` (or `invalid_input`) and no residual.
+            The play, with status `completed` (or `invalid_input`) and residual zero.
         """
         play = self_play(
             self, problem, num_rounds=self.num_rounds, key=key, noise=noise
@@ -246,6 +246,6 @@ def completed_play(
     return Solution(
         value=play,
         status=Status.where(is_good, Status.completed, Status.invalid_input),
-        residual=jnp.full((), jnp.nan, game.permanent_impact.dtype),
+        residual=jnp.zeros((), game.permanent_impact.dtype),  # no rounds are left
         num_steps=jnp.asarray(num_rounds, jnp.int32),
     )

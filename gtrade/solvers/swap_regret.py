@@ -179,7 +179,7 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
             noise: recorded draws to replay, with leading axes (rounds, players).
 
         Returns:
-            The play, with status `completed` (or `invalid_input`) and no residual.
+            The play, with status `completed` (or `invalid_input`) and residual zero.
         """
         play = self_play(
             self, problem, num_rounds=self.num_rounds, key=key, noise=noise

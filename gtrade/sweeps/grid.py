@@ -191,6 +191,7 @@ def _validate(
     """Validate a block of points, mending bad values until every rule has been seen."""
     check = getattr(target, "validate", None)
     numbers, seen = dict(numbers), set()
+    mended: dict[str, list[int]] = {}
     while check is not None:
         try:
             check(**numbers)
@@ -199,14 +200,17 @@ def _validate(
             if (name, rule) in seen:
                 return  # the value that mended it depends on another argument
             seen.add((name, rule))
-            rows = slice(None) if bad is None else list(bad)
-            _note(found, f"{table}.{name}", rule, error.value, points[rows])
+            rows = np.arange(len(points)) if bad is None else np.asarray(bad)
+            # A mended row shows another row's value: its own has been noted already.
+            own = np.setdiff1d(rows, mended.setdefault(name, []))
+            _note(found, f"{table}.{name}", rule, error.value, points[own])
             good = np.setdiff1d(np.arange(len(points)), [] if bad is None else bad)
             column = numbers.get(name)
             if bad is None or not len(good) or not isinstance(column, np.ndarray):
                 return
             numbers[name] = column.copy()
             numbers[name][rows] = column[good[0]]
+            mended[name] += rows.tolist()
         except (ValueError, TypeError) as error:
             _note(found, table, str(error), _ABSENT, points)
             return

@@ -79,7 +79,8 @@ def _spaced(form: str, numbers: Any, key: str, seed: int) -> np.ndarray:
 
 def _stepped(first: float, last: float, step: float, numbers: Any) -> np.ndarray:
     """Return first, first + step, ... up to last, which is included if met."""
-    steps = (last - first) / step if step else -1
+    first, last, step = float(first), float(last), float(step)
+    steps = (last - first) / step if step else -1.0
     if steps < 0:
         raise RuleError(
             "range must be [first, last, step] with a step that leads from first to"

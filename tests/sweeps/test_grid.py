@@ -121,6 +121,15 @@ def test_every_bad_point_of_every_group_is_reported():
     ]
 
 
+def test_a_point_is_named_only_for_its_own_number():
+    with pytest.raises(SpecError) as caught:
+        make_grid({"problem.scale": [-1, float("nan"), float("inf")]}).validate()
+    assert sorted(caught.value.problems) == [
+        "F: problem.scale: must be at least 0; got -1.0 (point 0 of 3)",
+        "F: problem.scale: must be finite; got nan (points 1, 2 of 3)",
+    ]
+
+
 def test_a_bad_number_that_no_axis_touches():
     with pytest.raises(SpecError) as caught:
         make_grid({}, scale=-1.0, rule="never").validate()

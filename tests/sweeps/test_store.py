@@ -121,6 +121,24 @@ def test_leftovers_of_a_kill_are_removed(tmp_path):
     assert load(tmp_path)["path"].tolist() == [[1.0]]
 
 
+def test_only_files_of_a_run_are_removed(tmp_path):
+    kept = tmp_path / "notes" / ".draft.tmp"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with Store(tmp_path, make()) as store:
+        store.finished()
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ['{"name": "a web page"}', "[1]"])
+def test_a_manifest_of_something_else_is_refused(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(StoreError, match="is not the manifest of a run"):
+        Store(tmp_path, make())
+    with pytest.raises(StoreError, match="is not the manifest of a run"):
+        load(tmp_path)
+
+
 def test_a_changed_spec_is_refused_with_the_difference(tmp_path):
     Store(tmp_path, make()).close()
     with pytest.raises(StoreError) as caught:
