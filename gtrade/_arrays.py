@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 
@@ -26,7 +27,7 @@ def as_int(x: Any) -> Any:
     A converter does not know the name of its field, so a fractional or non-numeric
     value, or one past 32 bits, passes through for the problem's own check to refuse.
     """
-    if isinstance(x, jax.Array):
+    if isinstance(x, Tracer):
         is_integer = jnp.issubdtype(x.dtype, jnp.integer)
         return x.astype(jnp.int32) if is_integer and x.dtype.itemsize <= 4 else x
     array = np.asarray(x)

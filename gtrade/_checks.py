@@ -113,6 +113,13 @@ def check_integer(
         check(f"be at least {at_least}", lambda x: x >= at_least, ndim=ndim, **subject)
 
 
+def check_static(**subjects: Any) -> None:
+    """Require single values, not columns: static fields are shared by a batch."""
+    for name, value in subjects.items():
+        if np.ndim(value) > 0:
+            raise InadmissibleError(name, "be one value for the whole batch", value)
+
+
 def check_shape(shape: tuple[int | None, ...], **subjects: Any) -> None:
     """Require exact shapes, None for any length; valid under tracing too.
 

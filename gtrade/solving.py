@@ -167,8 +167,15 @@ def solve_batch(
     Returns:
         A solution whose leaves carry the batch axis.
     """
+    if not is_batch(problems):
+        raise ValueError("problems must be a batch (`gtrade.make_batch`), or use solve")
     size = len(jax.tree.leaves(problems)[0])
     solvers = share_among(solvers.prepare(problems), size)
+    for name, module in (("solvers", solvers), ("keys", keys)):
+        lengths = {len(x) for x in jax.tree.leaves(module) if hasattr(x, "shape")}
+        if not lengths <= {size}:
+            rule = f"{name} must have one entry for each of {size} problems"
+            raise ValueError(f"{rule}; got {min(lengths - {size})}")
     return _program(type(solvers), 1)(problems, solvers, keys)
 
 

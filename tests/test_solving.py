@@ -100,3 +100,16 @@ def test_static_fields_can_be_replaced_in_a_batch():
     np.testing.assert_array_equal(copy.noise, batch.noise)
     with pytest.raises(TypeError, match="no field 'target'"):
         replace_static(batch, target=1)
+
+
+def test_batches_of_unequal_size_are_refused():
+    numbers = {"horizon": 3, "targets": [4, 2], "min_trade": -2, "max_trade": 3}
+    games = gtrade.make_batch(
+        gtrade.TradingGame, **numbers, permanent_impact=np.zeros(3)
+    )
+    solver = gtrade.FTPL(num_rounds=3)
+    with pytest.raises(ValueError, match="keys must have one entry for each of 3"):
+        gtrade.solve_batch(games, solver, keys=jax.random.split(jax.random.key(0), 4))
+    single = gtrade.TradingGame(**numbers, permanent_impact=0.0)
+    with pytest.raises(ValueError, match="problems must be a batch"):
+        gtrade.solve_batch(single, solver)

@@ -55,7 +55,7 @@ def group_rows(table: Int[Array, "rows columns"], low: int, high: int) -> Groups
     digit_bits = max(1, (high - low).bit_length())
     # The rank of the columns before takes row_bits; one bit stays for the sign.
     at_once = max(1, (63 - 2 * row_bits) // digit_bits)
-    digits = (table - low).astype(jnp.int64)
+    digits = table.astype(jnp.int64) - low
     groups, rank = None, jnp.zeros((rows,), jnp.int64)
     for start in range(0, columns, at_once):
         key = rank

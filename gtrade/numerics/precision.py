@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -43,6 +42,21 @@ def integer_dtype_for(bound: int, what: str) -> Any:
     return jnp.int64
 
 
-def full_precision_dot(x: Array, y: Array) -> Array:
-    """Contract the last axis of `x` with the first of `y` without TF32 shortcuts."""
-    return jnp.dot(x, y, precision=jax.lax.Precision.HIGHEST)
+def exact_dtype_for(bound: int) -> Any:
+    """Return int64 where sums of products stay below 2^63, else float64.
+
+    For verification, which must go on: beyond 64 bits a product of whole numbers is
+    rounded (once, relative 1e-16) instead of wrapping round.
+    """
+    require_float64("exact sums")
+    return jnp.int64 if bound < 2**63 else jnp.float64
+
+
+def widen(x: Array) -> Array:
+    """Return integers in the widest dtype that is on, floats as they are.
+
+    Narrow integers, as histories hold, overflow in sums and products.
+    """
+    x = jnp.asarray(x)
+    is_integer = jnp.issubdtype(x.dtype, jnp.integer)
+    return x.astype(jnp.result_type(int)) if is_integer else x

@@ -14,7 +14,9 @@ from gtrade._checks import (
     check_integer,
     check_nonnegative,
     check_shape,
+    check_static,
 )
+from gtrade.numerics.precision import integer_dtype_for, widen
 from gtrade.problems.base import AbstractProblem
 
 
@@ -61,20 +63,24 @@ class TradingGame(AbstractProblem):
         max_trade: Any,
     ) -> None:
         """Raise ValueError for inadmissible numbers; takes scalars or columns."""
+        check_static(horizon=horizon, min_trade=min_trade, max_trade=max_trade)
         check_integer(horizon=horizon, at_least=1)
         check_integer(min_trade=min_trade)
         check_integer(max_trade=max_trade)
         if min_trade > max_trade:
             rule = f"be at least min_trade = {min_trade}"
             raise InadmissibleError("max_trade", rule, max_trade)
-        largest = int(horizon) * max(abs(int(min_trade)), abs(int(max_trade)))
-        if largest >= 2**31:
-            rule = f"keep horizon * |trade| below 2^31 (horizon = {horizon})"
+        low, high = int(min_trade), int(max_trade)
+        if int(horizon) * max(abs(low), abs(high), high - low) >= 2**31:
+            rule = (
+                "keep horizon times trades, and times the range from min_trade to"
+                f" max_trade, below 2^31 (horizon = {horizon}, min_trade = {min_trade})"
+            )
             raise InadmissibleError("max_trade", rule, max_trade)
         check_integer(targets=targets, ndim=1)
         if np.ndim(targets) < 1 or np.shape(targets)[-1] < 1:
             raise InadmissibleError("targets", "name at least one player", targets)
-        low, high = int(horizon) * int(min_trade), int(horizon) * int(max_trade)
+        low, high = int(horizon) * low, int(horizon) * high
         rule = (
             f"lie in [{low}, {high}], what {horizon} trades in"
             f" [{min_trade}, {max_trade}] can reach"
@@ -103,7 +109,7 @@ class TradingGame(AbstractProblem):
         Returns:
             `flow_t + kappa * sum_{s<t} flow_s`, same shape, price units.
         """
-        flow = jnp.asarray(flow)
+        flow = widen(flow)
         before = holdings_before(flow)  # exact for integers
         dtype = self.permanent_impact.dtype
         return flow.astype(dtype) + self.permanent_impact * before.astype(dtype)
@@ -112,7 +118,7 @@ class TradingGame(AbstractProblem):
         self, profile: Shaped[Array, "players horizon"]
     ) -> Float[Array, " players"]:
         """Return every player's cost of a profile, shape (players,)."""
-        profile = jnp.asarray(profile)
+        profile = widen(profile)
         pressure = self.price_pressure(profile.sum(axis=0))
         return (profile.astype(pressure.dtype) * pressure[None]).sum(axis=-1)
 
@@ -120,7 +126,7 @@ class TradingGame(AbstractProblem):
         self, profile: Shaped[Array, "players horizon"]
     ) -> Shaped[Array, " players"]:
         """Return c_temp of every player: own flow against the step's net flow."""
-        profile = jnp.asarray(profile)
+        profile = self._whole(profile)
         flow = profile.sum(axis=0, dtype=profile.dtype)
         return (profile * flow[None]).sum(axis=-1)
 
@@ -128,7 +134,7 @@ class TradingGame(AbstractProblem):
         self, profile: Shaped[Array, "players horizon"]
     ) -> Shaped[Array, " players"]:
         """Return c_perm of every player: own flow against the position before."""
-        profile = jnp.asarray(profile)
+        profile = self._whole(profile)
         flow = profile.sum(axis=0, dtype=profile.dtype)
         return (profile * holdings_before(flow)[None]).sum(axis=-1)
 
@@ -139,7 +145,6 @@ class TradingGame(AbstractProblem):
 
         Summed over players it is half the squared sum of targets for every profile.
         """
-        profile = jnp.asarray(profile)
         dtype = self.permanent_impact.dtype
         permanent = self.permanent_costs(profile).astype(dtype)
         return permanent + self.temporary_costs(profile).astype(dtype) / 2
@@ -149,12 +154,21 @@ class TradingGame(AbstractProblem):
 
         `sum_t sum_i a_it sum_{j>=i} a_jt`, shape (), in squared shares.
         """
-        profile = jnp.asarray(profile)
+        profile = self._whole(profile)
         flow = profile.sum(axis=0, dtype=profile.dtype)
         # Pairs i <= j: every ordered pair and the diagonal once more, halved.
         doubled = (flow * flow).sum() + (profile * profile).sum()
         is_whole = jnp.issubdtype(doubled.dtype, jnp.integer)
         return doubled // 2 if is_whole else doubled / 2
+
+    def _whole(self, profile: Shaped[Array, "players horizon"]) -> Array:
+        """Widen a profile so that sums of products of its trades cannot wrap."""
+        profile = widen(profile)
+        largest = max(abs(self.min_trade), abs(self.max_trade))
+        bound = 2 * (self.num_players * self.horizon * largest) ** 2
+        if jnp.issubdtype(profile.dtype, jnp.integer):
+            profile = profile.astype(integer_dtype_for(bound, "a cost in whole shares"))
+        return profile
 
     def welfare(self, profile: Shaped[Array, "players horizon"]) -> Float[Array, ""]:
         """Return the total cost (lower is better), shape ().

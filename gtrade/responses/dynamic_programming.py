@@ -200,8 +200,8 @@ def _unrolled_step(costs, paths, target, prices, window, trades, bits: int, t: i
     # Holdings are target - remaining: the target's part does not depend on the state.
     flat = {
         k: linear * k
-        + (weight + path_weight) * (k * k)
-        + slope * (k * target).astype(slope.dtype)
+        + (weight + path_weight) * float(k * k)
+        + slope * k * target.astype(slope.dtype)
         for k in trades
     }
     new_costs, new_paths = {}, {}
@@ -212,7 +212,7 @@ def _unrolled_step(costs, paths, target, prices, window, trades, bits: int, t: i
                 continue
             cost = costs[remaining - k] + flat[k]
             if k * remaining:
-                cost = cost - slope * (k * remaining)
+                cost = cost - slope * float(k * remaining)
             onward = list(paths[remaining - k])
             onward[word] = onward[word] | ((k - trades[0]) << place)
             arcs.append((cost, onward))

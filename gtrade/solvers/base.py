@@ -1,6 +1,7 @@
 """What a solver and a learner are."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
@@ -15,9 +16,27 @@ class AbstractSolver(eqx.Module):
     # Options for the XLA compiler on CPUs that were measured to pay for this solver.
     cpu_compiler_options: ClassVar[dict[str, Any]] = {}
 
+    @property
+    def uses_closed_form(self) -> bool:
+        """Whether best responses come from the closed form, not a dynamic program.
+
+        Verification then takes the dynamic program where that is affordable.
+        """
+        return False
+
     @abc.abstractmethod
     def solve(self, problem: Any, *, key: PRNGKeyArray | None = None) -> Solution:
         """Solve one instance; map over a batch outside."""
+
+    @classmethod
+    def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
+        """Raise ValueError if a solver's numbers do not fit the problem's.
+
+        Args:
+            problem: the problem's numbers by name, scalars or columns.
+            numbers: the solver's own, scalars or columns; each valid by itself.
+        """
+        del problem, numbers
 
     def prepare(self, problems: Any) -> Self:
         """Return this solver with static facts about a concrete batch filled in.

@@ -1,10 +1,12 @@
 """Sequential best-response dynamics with cycle detection."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gtrade._arrays import as_float, as_int, smallest_int_dtype
@@ -15,6 +17,7 @@ from gtrade._checks import (
     check_shape,
 )
 from gtrade.numerics.loops import iterate_until
+from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.responses.separable import separable_response
@@ -93,6 +96,31 @@ class BestResponseDynamics(AbstractSolver):
         check_nonnegative(epsilon=epsilon)
         check_integer(max_rounds=max_rounds, at_least=1)
 
+    @classmethod
+    def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
+        """Raise ValueError for starting schedules that the game does not admit."""
+        start = numbers.get("start", "even")
+        if isinstance(start, str):
+            return
+        start, targets = np.asarray(start), np.asarray(problem["targets"])
+        shape = (targets.shape[-1], problem["horizon"])
+        if start.shape[-2:] != shape:
+            rule = f"have shape {shape}, players by horizon"
+            raise InadmissibleError("start", rule, start.tolist())
+        low, high = problem["min_trade"], problem["max_trade"]
+        rule = f"keep every trade in [{low}, {high}] and meet the targets"
+        feasible = ((start >= low) & (start <= high)).all(axis=(-2, -1))
+        feasible = feasible & (start.sum(axis=-1) == targets).all(axis=-1)
+        if not feasible.all():
+            bad = np.nonzero(~feasible)[0] if feasible.ndim else None
+            value = start if start.ndim == 2 or bad is None else start[bad[0]]
+            raise InadmissibleError("start", rule, value, bad, feasible.size)
+
+    @property
+    def uses_closed_form(self) -> bool:
+        """Best responses come from the closed form."""
+        return True
+
     def solve(
         self, problem: TradingGame, *, key: PRNGKeyArray | None = None
     ) -> Solution[ResponsePath]:
@@ -153,7 +181,7 @@ class BestResponseDynamics(AbstractSolver):
 
         def move(flow, player):
             own, target = player
-            linear = game.price_pressure(flow - own)
+            linear = game.price_pressure(flow - own.astype(flow.dtype))
             weight = game.own_cost_weight.astype(linear.dtype)
             best = separable_response(
                 linear,
@@ -165,7 +193,9 @@ class BestResponseDynamics(AbstractSolver):
             terms = jnp.stack(
                 [
                     linear * (own - best).astype(linear.dtype),
-                    weight * (own * own - best * best).astype(linear.dtype),
+                    weight
+                    * (own - best).astype(linear.dtype)
+                    * (own + best).astype(linear.dtype),
                 ]
             )
             gain = terms.sum()
@@ -173,9 +203,12 @@ class BestResponseDynamics(AbstractSolver):
             rounding = 4 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
             gain = jnp.where(gain > rounding, gain, 0)
             new = jnp.where(gain > epsilon, best, own)
-            return flow + new - own, (new, gain)
+            return flow + (new - own).astype(flow.dtype), (new, gain)
 
-        flow = profile.sum(axis=0, dtype=profile.dtype)
+        largest = max(abs(game.min_trade), abs(game.max_trade))
+        bound = game.num_players * game.horizon * largest
+        flow_dtype = integer_dtype_for(bound, "the players' net position")
+        flow = profile.sum(axis=0, dtype=flow_dtype)
         _, (profile, gains) = jax.lax.scan(move, flow, (profile, game.targets))
         return profile, gains.max()
 

@@ -112,6 +112,11 @@ class FTPL(AbstractSolver, AbstractLearner):
             rule = f"be one of {', '.join(PERTURBATIONS)}"
             raise InadmissibleError("perturbation", rule, perturbation)
 
+    @property
+    def uses_closed_form(self) -> bool:
+        """Whether the leader comes from the closed form."""
+        return self.perturbation == "linear"
+
     def prepare(self, problems: TradingGame) -> Self:
         """Note the range of targets, which bounds the dynamic program's tables."""
         return with_target_range(self, problems)

@@ -79,6 +79,6 @@ def _constants(game: TradingGame, perturbation: str) -> _Constants:
     if perturbation == "linear":
         return _Constants(diameter, off_constant, cost_range)
     # The paper's vectors have a second half a_t (a_t + kappa A_{t-1}), cost 1 each.
-    path = 2 * (largest**2) * (1 + kappa * steps).sum()
+    path = 2 * float(largest) ** 2 * (1 + kappa * steps).sum()
     size = (jnp.abs(pressure) + deviation).sum() + horizon
     return _Constants(diameter + path, size, cost_range)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gtrade._arrays import smallest_int_dtype
+from gtrade.numerics.precision import widen
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.responses.separable import separable_response
 from gtrade.solvers.base import AbstractLearner
@@ -56,7 +57,8 @@ def self_play(
     def play_round(states, noise):
         act = jax.vmap(learner.act, in_axes=(None, 0, 0, 0))
         profile = act(game, game.targets, states, noise)
-        others = profile.sum(axis=0, dtype=profile.dtype)[None] - profile
+        flows = widen(profile)
+        others = flows.sum(axis=0, dtype=flows.dtype)[None] - flows
         states = jax.vmap(learner.update)(states, others)
         return states, profile.astype(dtype)
 
@@ -163,6 +165,11 @@ def face(
         shape (rounds, 2, horizon), int32.
     """
     target = game.targets[player]
+    if isinstance(opponent, RecordedFlow) and len(opponent.flows) < num_rounds:
+        raise ValueError(
+            f"num_rounds must be at most the {len(opponent.flows)} rounds of the"
+            f" recorded flow; got {num_rounds}"
+        )
 
     def play_round(state, round_index):
         act_key, mean_key = jax.random.split(jax.random.fold_in(key, round_index))
@@ -175,7 +182,9 @@ def face(
             game, round_index, guesses.astype(game.permanent_impact.dtype).mean(axis=0)
         )
         schedule = act(act_key)
-        return learner.update(state, flow), jnp.stack([schedule, flow])
+        return learner.update(state, flow), jnp.stack(
+            [schedule, flow.astype(schedule.dtype)]
+        )
 
     _, history = jax.lax.scan(
         play_round, learner.init(game), jnp.arange(num_rounds, dtype=jnp.int32)

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from gtrade._checks import check_integer, check_shape
+from gtrade._checks import InadmissibleError, check_integer, check_shape
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
@@ -105,6 +105,9 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
         check_noise(noise)
         check_integer(branching=branching, at_least=2)
         check_integer(depth=depth, at_least=1)
+        if int(branching) ** min(int(depth), 31) >= 2**31:
+            rule = f"keep branching ** depth below 2^31 (branching = {branching})"
+            raise InadmissibleError("depth", rule, depth)
 
     @property
     def num_rounds(self) -> int:

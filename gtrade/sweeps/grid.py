@@ -156,6 +156,8 @@ class Grid:
                     targets.items(), tables, strict=True
                 ):
                     _validate(table, target, numbers, points, found)
+                if not found:
+                    _validate_fit(targets["solver"], *tables, points, found)
         for (key, rule), offence in found.items():
             value = () if offence.value is _ABSENT else (offence.value,)
             complaints.add(key, rule, *value, hint=offence.where(self.num_points))
@@ -220,6 +222,25 @@ def _validate(
         _build_one(target, numbers)
     except (ValueError, TypeError) as error:
         _note(found, table, str(error), _ABSENT, points)
+
+
+def _validate_fit(
+    solver: Any,
+    problem_numbers: dict[str, Any],
+    solver_numbers: dict[str, Any],
+    points: np.ndarray,
+    found: dict[tuple[str, str], _Offence],
+) -> None:
+    """Check what involves both tables, each of them valid by itself."""
+    check = getattr(solver, "validate_for", None)
+    if check is None:
+        return
+    try:
+        check(problem_numbers, **solver_numbers)
+    except InadmissibleError as error:
+        bad = points if error.bad_rows is None else points[list(error.bad_rows)]
+        key, rule = f"solver.{error.argument}", f"must {error.rule}"
+        _note(found, key, rule, error.value, bad)
 
 
 def _build_one(target: Any, numbers: dict[str, Any]) -> None:

@@ -93,6 +93,13 @@ class GroupProgram:
             if needed is None or needed <= budget:
                 break
             width = math.ceil(width / 2)
+        needed = self._memory_bytes(1) if width == 1 else None
+        if needed is not None and needed > budget:
+            raise ValueError(
+                f"one solve on each of {self.num_devices} devices needs"
+                f" {needed / 2**30:.1f} GiB, and {budget / 2**30:.1f} GiB are free;"
+                " take fewer rounds, players or steps, or a larger machine"
+            )
         return width
 
     def _balanced(self, num_lanes: int, most: int) -> int:

@@ -39,7 +39,7 @@ def verify_trading_solution(
     low, high = game.min_trade, game.max_trade
     oracle = separable_oracle(game)
     target_range = getattr(solver, "target_range", None)
-    uses_closed_form = getattr(solver, "perturbation", "linear") == "linear"
+    uses_closed_form = getattr(solver, "uses_closed_form", False)
     if uses_closed_form and is_unrolled(game.horizon, low, high, target_range):
         oracle = table_oracle(game, target_range)
     regret = external_regret(game, schedules, oracle)

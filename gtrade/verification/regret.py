@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gtrade.numerics.grouping import group_rows
-from gtrade.numerics.precision import require_float64
+from gtrade.numerics.precision import exact_dtype_for, require_float64
 from gtrade.problems.discrete_trading import TradingGame, holdings_before
 from gtrade.responses.dynamic_programming import quadratic_response
 from gtrade.responses.separable import separable_response
@@ -73,7 +73,7 @@ def external_regret(
     num_rounds = schedules.shape[0]
 
     def of_player(player):
-        own, others = _split(schedules, player)
+        own, others = _split(game, schedules, player)
         paid = _played_cost(game, own, others).sum()
         best = _fixed_cost(game, others.sum(axis=0), num_rounds, player, oracle)
         return (paid - best) / num_rounds
@@ -92,7 +92,7 @@ def regret_curve(
     rounds = jnp.arange(1, schedules.shape[0] + 1)
 
     def of_player(player):
-        own, others = _split(schedules, player)
+        own, others = _split(game, schedules, player)
         paid = jnp.cumsum(_played_cost(game, own, others))
         flow = jnp.cumsum(others, axis=0)
         best = jax.vmap(lambda f, r: _fixed_cost(game, f, r, player, oracle))(
@@ -119,8 +119,8 @@ def swap_regret(
     num_rounds = schedules.shape[0]
 
     def of_player(player):
-        own, others = _split(schedules, player)
-        groups = group_rows(own, game.min_trade, game.max_trade)
+        own, others = _split(game, schedules, player)
+        groups = group_rows(own.astype(jnp.int64), game.min_trade, game.max_trade)
         places = jnp.arange(num_rounds, dtype=jnp.int32)
         count = places - groups.first + 1
         paid = _played_cost(game, own, others).sum()
@@ -139,7 +139,7 @@ def average_costs(
     """Return each player's cost per round, shape (players,); the sum is welfare."""
 
     def of_player(player):
-        own, others = _split(schedules, player)
+        own, others = _split(game, schedules, player)
         return _played_cost(game, own, others).mean()
 
     return jax.lax.map(of_player, jnp.arange(game.num_players))
@@ -153,11 +153,16 @@ def whole_cost(
     return temporary.astype(dtype) + game.permanent_impact * permanent.astype(dtype)
 
 
-def _split(schedules, player):
-    """Return a player's flows and the others' total, in 64-bit integers."""
+def _split(game, schedules, player):
+    """Return a player's flows and the others' total, whole and exact."""
+    num_rounds, num_players, horizon = schedules.shape
+    largest = max(abs(game.min_trade), abs(game.max_trade))
+    # Against the sum over all rounds, a fixed schedule is multiplied by R n T flows.
+    bound = 2 * num_rounds * num_players * (horizon * largest) ** 2
+    dtype = exact_dtype_for(bound)
     own = jax.lax.dynamic_index_in_dim(schedules, player, axis=1, keepdims=False)
-    own = own.astype(jnp.int64)
-    return own, schedules.astype(jnp.int64).sum(axis=1) - own
+    own = own.astype(dtype)
+    return own, schedules.astype(dtype).sum(axis=1) - own
 
 
 def _played_cost(game, own, others):
@@ -172,6 +177,7 @@ def _fixed_cost(game, flow, num_rounds, player, oracle):
     num_rounds = jnp.asarray(num_rounds, jnp.int64)
     weight = num_rounds.astype(game.permanent_impact.dtype) * game.own_cost_weight
     schedule = oracle(game.price_pressure(flow), weight, game.targets[player])
-    schedule = schedule.astype(jnp.int64)
+    schedule = schedule.astype(flow.dtype)
     # num_rounds copies of the own flow, beside the others' summed flow.
-    return _played_cost(game, schedule, flow + (num_rounds - 1) * schedule)
+    copies = (num_rounds - 1).astype(flow.dtype) * schedule
+    return _played_cost(game, schedule, flow + copies)

@@ -93,7 +93,7 @@ BAD = [
     ("targets", [], r"targets must"),
     ("targets", "ten", "targets must be a whole number; got 'ten'"),
     ("min_trade", 7, "max_trade must be at least min_trade = 7; got 6"),
-    ("max_trade", 2**29, r"max_trade must keep horizon \* \|trade\| below 2\^31"),
+    ("max_trade", 2**29, r"max_trade must keep horizon times trades.*below 2\^31"),
     ("permanent_impact", -0.1, "permanent_impact must be at least 0; got"),
     ("permanent_impact", float("nan"), "permanent_impact must be finite; got"),
     ("permanent_impact", float("inf"), "permanent_impact must be finite; got"),
@@ -149,3 +149,41 @@ def test_known_profiles():
     even = jnp.full((2, 5), 2)
     assert game.welfare(even) == 80
     assert game.potential(even) == 60
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
+def test_narrow_integers_do_not_wrap(dtype):
+    game = gtrade.TradingGame(
+        horizon=5, targets=[200] * 2, min_trade=-50, max_trade=100, permanent_impact=1.0
+    )
+    profile = np.full((2, 5), 40, dtype)
+    for given in (profile, jnp.asarray(profile)):
+        assert game.temporary_costs(given).tolist() == [16000, 16000]
+        assert game.permanent_costs(given).tolist() == [32000, 32000]
+        assert game.potential(given) == 24000
+        assert game.costs(given).tolist() == [48000, 48000]
+    flow = jnp.asarray(profile[1])
+    np.testing.assert_array_equal(
+        gtrade.best_response(game, flow), [100, 85, 45, 5, -35]
+    )
+
+
+def test_costs_beyond_32_bits_are_refused_or_exact():
+    numbers = {"horizon": 2, "targets": [50_000] * 2, "permanent_impact": 0.0}
+    game = gtrade.TradingGame(**numbers, min_trade=0, max_trade=50_000)
+    profile = np.array([[50_000, 0], [50_000, 0]])
+    with pytest.raises(ValueError, match="beyond 32-bit integers.*enable_x64"):
+        game.potential(profile)
+    with jax.enable_x64(True):
+        assert game.potential(profile) == 7_500_000_000
+
+
+def test_static_numbers_cannot_be_columns():
+    with pytest.raises(ValueError, match="horizon must be one value for the whole"):
+        make_batch(gtrade.TradingGame, **{**NUMBERS, "horizon": [5, 6]})
+
+
+def test_a_range_beyond_32_bits_is_refused():
+    wide = {"horizon": 100, "targets": [0, 0], "permanent_impact": 0.0}
+    with pytest.raises(ValueError, match=r"below 2\^31"):
+        gtrade.TradingGame(**wide, min_trade=-15_000_000, max_trade=15_000_000)

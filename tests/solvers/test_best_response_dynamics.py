@@ -112,3 +112,32 @@ def test_bad_options_are_named():
         gtrade.BestResponseDynamics(start=[[1, 4], [2, 3]]).solve(game)
     with pytest.raises(ValueError, match='start = "random" needs a `key`'):
         gtrade.BestResponseDynamics(start="random").solve(game)
+
+
+def test_starts_are_checked_against_the_game_beforehand():
+    check = gtrade.BestResponseDynamics.validate_for
+    game = theorem_4_5(min_trade=-2, max_trade=3)
+    good = [[1, 1, 1, 1, 1], [3, 3, -1, 0, 0]]
+    check(game, start=good)
+    check(game, start="even")
+    with pytest.raises(ValueError, match=r"start must have shape \(2, 5\)"):
+        check(game, start=[[1, 4], [2, 3]])
+    with pytest.raises(ValueError, match=r"every trade in \[-2, 3\]"):
+        check(game, start=[[1, 1, 1, 1, 1], [4, 1, 0, 0, 0]])
+    with pytest.raises(ValueError, match="meet the targets.*row 1"):
+        check(game, start=[good, [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]])
+
+
+def test_positions_beyond_32_bits_are_exact_or_refused():
+    numbers = {"horizon": 10, "targets": [10**9] * 3, "permanent_impact": 1.0}
+    numbers |= {"min_trade": 0, "max_trade": 2 * 10**8}
+    game = gtrade.TradingGame(**numbers)
+    with pytest.raises(ValueError, match="net position can reach.*beyond 32-bit"):
+        gtrade.BestResponseDynamics(max_rounds=3).solve(game)
+    with jax.enable_x64(True):
+        game, solution = solve(numbers, max_rounds=30)
+        profile = solution.value.schedules[0]
+        gap = exploitability(game, profile)
+        converged = status_names(solution.status) == "converged"
+        scale = np.abs(np.asarray(game.costs(profile))).max()
+        assert converged == bool(gap <= 1e-12 * scale)

@@ -274,3 +274,23 @@ def test_recorded_flow_is_played_back(in_float64):
     ).schedules
     np.testing.assert_array_equal(history[:, 1], flows)
     assert (history[:, 0].sum(axis=-1) == 10).all()
+
+
+def test_a_record_shorter_than_the_play_is_refused():
+    game = gtrade.TradingGame(**PAPER, permanent_impact=1.0)
+    record = RecordedFlow(jnp.zeros((3, 5), jnp.int32))
+    with pytest.raises(ValueError, match="num_rounds must be at most the 3 rounds"):
+        face(gtrade.FTPL(), record, game, num_rounds=4, key=jax.random.key(0))
+
+
+def test_a_tree_beyond_32_bits_is_refused():
+    with pytest.raises(ValueError, match=r"depth must keep branching \*\* depth below"):
+        gtrade.SwapFTPL(depth=12)
+
+
+def test_far_out_trades_do_not_overflow_constants():
+    numbers = {"horizon": 3, "targets": [150_000, 150_000], "permanent_impact": 1.0}
+    game = gtrade.TradingGame(**numbers, min_trade=49_999, max_trade=50_001)
+    solver = gtrade.FTPL(num_rounds=3, noise="theory").prepare(game)
+    schedules = gtrade.solve(game, solver, key=jax.random.key(0)).value.schedules
+    assert (np.asarray(schedules).sum(axis=-1) == 150_000).all()

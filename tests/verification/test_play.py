@@ -234,3 +234,50 @@ def test_verify_from_python(solver):
     assert alone["welfare"] == batch["welfare"][1]
     with pytest.raises(TypeError, match="problems of type FTPL"):
         gtrade.verify(gtrade.FTPL(), play)
+
+
+def test_sums_beyond_64_bits_do_not_wrap(in_float64):
+    game = gtrade.TradingGame(
+        horizon=2,
+        targets=[200_000] * 2,
+        min_trade=0,
+        max_trade=200_000,
+        permanent_impact=1.0,
+    )
+    profile = np.array([[[100_000, 100_000], [200_000, 0]]])
+    once = best_response_gaps(game, jnp.asarray(profile))
+    often = best_response_gaps(game, jnp.asarray(np.tile(profile, (22_500, 1, 1))))
+    np.testing.assert_allclose(often, once, rtol=1e-12)
+    regret = regrets.external_regret(game, jnp.asarray(profile))
+    np.testing.assert_allclose(once, regret, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("solver", "expected"),
+    [
+        (None, "separable"),
+        (gtrade.FTPL(), "separable"),
+        (gtrade.SwapFTPL(), "separable"),
+        (gtrade.FTPL(perturbation="linear"), "table"),
+        (gtrade.BestResponseDynamics(), "table"),
+    ],
+)
+def test_evidence_takes_the_oracle_that_the_solver_did_not(
+    monkeypatch, in_float64, solver, expected
+):
+    from gtrade.verification import play
+
+    taken = []
+    for name in ("separable", "table"):
+        real = getattr(play, f"{name}_oracle")
+
+        def spy(*args, real=real, name=name):
+            taken.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(play, f"{name}_oracle", spy)
+    history = random_history(np.random.default_rng(6), 2, rounds=1)
+    jax.eval_shape(
+        lambda: verify_trading_solution(game_of(2, 1.0), solver, completed(history))
+    )
+    assert taken[-1] == expected
