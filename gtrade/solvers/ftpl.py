@@ -84,7 +84,7 @@ class FTPL(AbstractSolver, AbstractLearner):
     perturbation: str = eqx.field(static=True, default="full")
     target_range: tuple[int, int] | None = eqx.field(static=True, default=None)
 
-    # The unrolled dynamic program runs 3.6 times faster without fusion emitters.
+    # Without fusion emitters the unrolled dynamic program compiles a quarter faster.
     cpu_compiler_options: ClassVar[dict[str, Any]] = {
         "xla_cpu_use_fusion_emitters": False
     }
