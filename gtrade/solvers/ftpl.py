@@ -39,6 +39,13 @@ def as_noise(noise: Any) -> Any:
     return noise if isinstance(noise, str) else as_float(noise)
 
 
+def check_learner(learner: Any) -> None:
+    """Check the noise's shape under tracing too, and values where they are concrete."""
+    if not isinstance(learner.noise, str):
+        check_shape((), noise=learner.noise)
+    validate_if_concrete(learner)
+
+
 def check_noise(noise: Any) -> None:
     """Require a number at or above zero, or the text "theory"."""
     if isinstance(noise, str):
@@ -91,9 +98,7 @@ class FTPL(AbstractSolver, AbstractLearner):
 
     def __check_init__(self) -> None:
         """Check shapes, and values where they are concrete."""
-        if not isinstance(self.noise, str):
-            check_shape((), noise=self.noise)
-        validate_if_concrete(self)
+        check_learner(self)
 
     @classmethod
     def validate(

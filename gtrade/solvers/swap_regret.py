@@ -23,15 +23,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from gtrade._checks import InadmissibleError, check_integer, check_shape
+from gtrade._checks import InadmissibleError, check_integer
 from gtrade.numerics.precision import integer_dtype_for
-from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.solution import Solution
 from gtrade.solvers.base import AbstractLearner, AbstractSolver
 from gtrade.solvers.ftpl import (
     FTPL,
     as_noise,
+    check_learner,
     check_noise,
     completed_play,
     full_leader,
@@ -87,9 +87,7 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
 
     def __check_init__(self) -> None:
         """Check shapes, and values where they are concrete."""
-        if not isinstance(self.noise, str):
-            check_shape((), noise=self.noise)
-        validate_if_concrete(self)
+        check_learner(self)
 
     @classmethod
     def validate(
