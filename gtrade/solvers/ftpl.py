@@ -77,7 +77,8 @@ class FTPL(AbstractSolver, AbstractLearner):
     counts the coming round too, and the closed form finds the leader: lower regret and
     a better bound (docs, "Composite FTPL").
 
-    A small noise suits self-play only; against others use "theory".
+    A small noise (about 10 in the paper's game) suits self-play only; against others
+    use "theory".
 
     Attributes:
         noise: perturbations are uniform on [0, noise], shape (); or "theory".
