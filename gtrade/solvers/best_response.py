@@ -111,9 +111,11 @@ class BestResponseDynamics(AbstractSolver):
         rule = f"keep every trade in [{low}, {high}] and meet the targets"
         feasible = ((start >= low) & (start <= high)).all(axis=(-2, -1))
         feasible = feasible & (start.sum(axis=-1) == targets).all(axis=-1)
+        if feasible.ndim == 0 and not feasible:
+            raise InadmissibleError("start", rule, start)
         if not feasible.all():
-            bad = np.nonzero(~feasible)[0] if feasible.ndim else None
-            value = start if start.ndim == 2 or bad is None else start[bad[0]]
+            bad = np.nonzero(~feasible)[0].tolist()
+            value = start if start.ndim == 2 else start[bad[0]]
             raise InadmissibleError("start", rule, value, bad, feasible.size)
 
     @property
