@@ -168,9 +168,9 @@ def test_perturbed_costs_in_both_forms(
 
 
 def test_long_schedules_fill_several_words(monkeypatch, in_float64):
-    monkeypatch.setattr(dynamic_programming, "_WORD_BITS", 7)
+    monkeypatch.setattr(dynamic_programming, "_WORD_BITS", 5)
     rng = np.random.default_rng(8)
-    horizon, box = 5, {"min_trade": -3, "max_trade": 4}  # 3 bits a step, 2 a word
+    horizon, box = 5, {"min_trade": -1, "max_trade": 2}  # 2 bits a step, 2 a word
     linear, noise = jnp.asarray(rng.uniform(0, 9, (2, 6, horizon)))
 
     def respond(target):
