@@ -241,16 +241,18 @@ def test_the_users_environment_wins(monkeypatch):
 @pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["models", "--help"]])
 def test_help_is_instant(argv):
     command = [sys.executable, "-X", "importtime", "-m", "gtrade", *argv]
-    started = time.monotonic()
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False
-    )
-    seconds = time.monotonic() - started
+    seconds = []
+    for _ in range(3):  # the least of three: the machine may be busy with other tests
+        started = time.monotonic()
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False
+        )
+        seconds.append(time.monotonic() - started)
     assert done.returncode == 0
     assert "usage: gtrade" in done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert not {"jax", "equinox", "matplotlib", "pyarrow", "numpy"} & imported
-    assert seconds < 1.0
+    assert min(seconds) < 1.0
 
 
 def test_listing_models_imports_no_jax():
