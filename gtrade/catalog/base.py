@@ -50,8 +50,28 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What verification says about one kind of answer, and how it is shown.
+
+    Attributes:
+        columns: row columns that the model's `verify` returns, in the order shown.
+        arrays: arrays that it returns when asked for by name.
+        headline: columns of the table on the terminal.
+        figures: "module:function" of `figures(table) -> dict[str, Figure]`.
+    """
+
+    columns: tuple[Column, ...]
+    arrays: tuple[Column, ...]
+    headline: tuple[str, ...]
+    figures: str
+
+
+@dataclasses.dataclass(frozen=True)
 class SolverEntry:
-    """A solver that fits a model, under the name used in specs."""
+    """A solver that fits a model, under the name used in specs.
+
+    `evidence` describes its kind of answer where that is not the model's usual one.
+    """
 
     name: str
     target: str  # "module:Class"
@@ -59,6 +79,7 @@ class SolverEntry:
     source: str
     parameters: tuple[Parameter, ...]
     precision: Literal["f32", "f64"] = "f32"
+    evidence: Evidence | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +96,7 @@ class ModelEntry:
         verify: "module:function" of `verify(problem, solver, solution, arrays)`, which
             returns a dict of row columns and requested arrays for one instance; it is
             traced under `vmap`, in float64, and imports no solver's update rule.
-        columns: row columns that `verify` returns, in the order they are shown.
-        arrays: arrays that `verify` returns when asked for by name.
-        headline: columns of the table on the terminal.
-        figures: "module:function" of `figures(table) -> dict[str, Figure]`.
+        evidence: what it says about the usual kind of answer.
     """
 
     name: str
@@ -88,10 +106,11 @@ class ModelEntry:
     parameters: tuple[Parameter, ...]
     solvers: tuple[SolverEntry, ...]
     verify: str
-    columns: tuple[Column, ...]
-    arrays: tuple[Column, ...]
-    headline: tuple[str, ...]
-    figures: str
+    evidence: Evidence
+
+    def evidence_of(self, solver: str) -> Evidence:
+        """Return what verification says about the answers of a solver."""
+        return self.solver(solver).evidence or self.evidence
 
     def solver(self, name: str) -> SolverEntry:
         """Return the solver entry of that name, or raise ValueError naming all."""

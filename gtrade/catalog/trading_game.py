@@ -1,6 +1,6 @@
 """Catalog entry of the discrete trading game (Kearns & Shi 2025)."""
 
-from gtrade.catalog.base import Column, ModelEntry, Parameter, SolverEntry
+from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
 
 _NOISE = Parameter(
     "noise",
@@ -137,45 +137,49 @@ ENTRY = ModelEntry(
         ),
     ),
     verify="gtrade.verification.play:verify_trading_solution",
-    columns=(
-        Column("distance_to_cce", "largest regret of a player", "cost"),
-        Column(
+    evidence=Evidence(
+        columns=(
+            Column("distance_to_cce", "largest regret of a player", "cost"),
+            Column(
+                "distance_to_nash",
+                "largest gain from a deviation against the product of marginals",
+                "cost",
+            ),
+            Column("distance_to_ce", "largest swap regret of a player", "cost"),
+            Column(
+                "tv_distance", "total variation, joint to product of marginals", "1"
+            ),
+            Column(
+                "tv_distance_ks25",
+                "the same in the paper's form: l1 over the joint's support, no half",
+                "1",
+            ),
+            Column("welfare", "total cost per round; lower is better", "cost"),
+            Column("regret", "average external regret", "cost", ("players",)),
+            Column("costs", "average cost per round", "cost", ("players",)),
+            Column("mean_trades", "mean flow", "shares", ("players", "horizon")),
+        ),
+        arrays=(
+            Column(
+                "regret_curve",
+                "average regret after each round, all players",
+                "cost",
+                ("rounds", "players"),
+            ),
+            Column(
+                "schedules",
+                "every round's flows",
+                "shares",
+                ("rounds", "players", "horizon"),
+            ),
+        ),
+        headline=(
+            "distance_to_cce",
             "distance_to_nash",
-            "largest gain from a deviation against the product of marginals",
-            "cost",
+            "distance_to_ce",
+            "tv_distance",
+            "welfare",
         ),
-        Column("distance_to_ce", "largest swap regret of a player", "cost"),
-        Column("tv_distance", "total variation, joint to product of marginals", "1"),
-        Column(
-            "tv_distance_ks25",
-            "the same in the paper's form: l1 over the joint's support, no half",
-            "1",
-        ),
-        Column("welfare", "total cost per round; lower is better", "cost"),
-        Column("regret", "average external regret", "cost", ("players",)),
-        Column("costs", "average cost per round", "cost", ("players",)),
-        Column("mean_trades", "mean flow", "shares", ("players", "horizon")),
+        figures="gtrade.plotting.trading:figures",
     ),
-    arrays=(
-        Column(
-            "regret_curve",
-            "average regret after each round, all players",
-            "cost",
-            ("rounds", "players"),
-        ),
-        Column(
-            "schedules",
-            "every round's flows",
-            "shares",
-            ("rounds", "players", "horizon"),
-        ),
-    ),
-    headline=(
-        "distance_to_cce",
-        "distance_to_nash",
-        "distance_to_ce",
-        "tv_distance",
-        "welfare",
-    ),
-    figures="gtrade.plotting.trading:figures",
 )

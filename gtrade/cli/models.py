@@ -7,7 +7,7 @@ from gtrade.cli.console import make_console
 from gtrade.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from gtrade.catalog.base import ModelEntry, Parameter
+    from gtrade.catalog.base import Evidence, ModelEntry, Parameter
     from gtrade.cli.arguments import Models
 
 
@@ -43,14 +43,23 @@ def _print_model(console: Any, entry: "ModelEntry") -> None:
         if solver.parameters:
             rows = [_parameter_row(p) for p in solver.parameters]
             _print_table(console, "", headers, rows)
-    for title, columns in (
-        ("columns of the result rows", entry.columns),
-        ("arrays kept on request (run.arrays)", entry.arrays),
-    ):
-        rows = [(c.name, " x ".join(c.axes), c.unit, c.doc) for c in columns]
-        if rows:
-            headers = ("column", "axes", "unit", "meaning")
-            _print_table(console, title, headers, rows)
+    for evidence, solvers in _kinds_of_evidence(entry).items():
+        by = "" if len(solvers) == len(entry.solvers) else f" of {', '.join(solvers)}"
+        for title, columns in (
+            (f"columns of the result rows{by}", evidence.columns),
+            (f"arrays kept on request (run.arrays){by}", evidence.arrays),
+        ):
+            rows = [(c.name, " x ".join(c.axes), c.unit, c.doc) for c in columns]
+            if rows:
+                headers = ("column", "axes", "unit", "meaning")
+                _print_table(console, title, headers, rows)
+
+
+def _kinds_of_evidence(entry: "ModelEntry") -> dict["Evidence", list[str]]:
+    kinds: dict[Evidence, list[str]] = {}
+    for solver in entry.solvers:
+        kinds.setdefault(entry.evidence_of(solver.name), []).append(solver.name)
+    return kinds
 
 
 def _parameter_row(parameter: "Parameter") -> tuple[str, ...]:

@@ -54,9 +54,10 @@ def write_report(table: Table, folder: str | Path) -> Path:
 
 def _figures(table: Table) -> tuple[dict[str, Any], str]:
     """Return the model's figures and, if there are none, why."""
-    entry = catalog.get_model(table.manifest["spec"]["model"])
+    spec = table.manifest["spec"]
+    entry = catalog.get_model(spec["model"])
     try:
-        make = catalog.resolve(entry.figures)
+        make = catalog.resolve(entry.evidence_of(spec["solver"]["name"]).figures)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return make(table), ""

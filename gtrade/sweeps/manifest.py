@@ -35,7 +35,7 @@ def make_manifest(
         groups: number of points and label of every group.
     """
     resolved = spec.resolved()
-    entry = spec.entry
+    evidence = spec.evidence
     return {
         "format": FORMAT,
         "spec_hash": spec_hash(resolved),
@@ -45,11 +45,11 @@ def make_manifest(
         "device": dict(device),
         "groups": groups,
         "lane_widths": {},
-        "columns": [dataclasses.asdict(column) for column in entry.columns]
+        "columns": [dataclasses.asdict(column) for column in evidence.columns]
         if spec.is_verified
         else [],
-        "arrays": [dataclasses.asdict(array) for array in entry.arrays],
-        "headline": [name for name in entry.headline if spec.is_verified],
+        "arrays": [dataclasses.asdict(array) for array in evidence.arrays],
+        "headline": [name for name in evidence.headline if spec.is_verified],
         "history": [],
     }
 

@@ -69,7 +69,7 @@ class GroupProgram:
             verify = resolve(spec.entry.verify)
             verify_one = _verifier(verify, spec.run.arrays)
             self._verify = LaneProgram(verify_one, num_devices=num_devices)
-        self._names = [column.name for column in spec.entry.columns]
+        self._names = [column.name for column in spec.evidence.columns]
         self._names += spec.run.arrays
         self._shapes: dict[int, tuple[Any, Any, Any, Any]] = {}
 

@@ -119,7 +119,7 @@ class Worker:
             precision=spec.run.precision,
             swept=swept,
             results=results,
-            columns=spec.entry.columns if spec.is_verified else (),
+            columns=spec.evidence.columns if spec.is_verified else (),
         )
         arrays = make_arrays(
             points=points,

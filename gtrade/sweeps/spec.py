@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gtrade import catalog
-from gtrade.catalog.base import ModelEntry, Parameter, SolverEntry
+from gtrade.catalog.base import Evidence, ModelEntry, Parameter, SolverEntry
 from gtrade.sweeps.axes import Axis, AxisBuilder
 from gtrade.sweeps.complaints import Complaints, RuleError, SpecError, did_you_mean
 from gtrade.sweeps.overrides import apply_overrides
@@ -88,6 +88,11 @@ class Spec:
     def solver_entry(self) -> SolverEntry:
         """The solver's catalog entry."""
         return self.entry.solver(self.solver)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What verification says about the solver's answers."""
+        return self.entry.evidence_of(self.solver)
 
     @property
     def swept(self) -> tuple[SweptKey, ...]:
@@ -310,9 +315,10 @@ class _Resolver:
         if not values["precision"]:
             values["precision"] = solver.precision if solver else "f32"
         values["arrays"] = tuple(values["arrays"])
-        known = tuple(array.name for array in model.arrays) if model else ()
+        arrays = model.evidence_of(solver.name).arrays if model and solver else ()
+        known = tuple(array.name for array in arrays)
         for name in values["arrays"]:
-            if model and name not in known:
+            if model and solver and name not in known:
                 offered = f" ({', '.join(known)})" if known else ", which has none"
                 rule = f"must name arrays of {model.name}{offered}"
                 hint = did_you_mean(name, known)

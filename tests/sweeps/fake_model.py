@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from gtrade._arrays import as_float
 from gtrade._checks import InadmissibleError, check_integer, check_nonnegative
-from gtrade.catalog.base import Column, ModelEntry, Parameter, SolverEntry
+from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
 from gtrade.problems.base import AbstractProblem
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
@@ -121,13 +121,15 @@ ENTRY = ModelEntry(
         SolverEntry("exact", "fake_model:Newton", "The same.", "", (), "f64"),
     ),
     verify="fake_model:verify",
-    columns=(
-        Column("gap", "largest error", "m"),
-        Column("roots", "the roots", "m", ("players",)),
-        Column("table", "multiples", "m", ("players", "things")),
-        Column("is_small", "whether all are below 2"),
+    evidence=Evidence(
+        columns=(
+            Column("gap", "largest error", "m"),
+            Column("roots", "the roots", "m", ("players",)),
+            Column("table", "multiples", "m", ("players", "things")),
+            Column("is_small", "whether all are below 2"),
+        ),
+        arrays=(Column("path", "a path", "m", ("things",)),),
+        headline=("gap",),
+        figures="fake_model:figures",
     ),
-    arrays=(Column("path", "a path", "m", ("things",)),),
-    headline=("gap",),
-    figures="fake_model:figures",
 )
