@@ -2,4 +2,5 @@
 
 from gtrade.problems.base import AbstractProblem as AbstractProblem
 from gtrade.problems.base import make_batch as make_batch
+from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
 from gtrade.problems.discrete_trading import TradingGame as TradingGame

@@ -74,6 +74,7 @@ def split_columns(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Separate columns (one axis more than declared) from values that are shared."""
     ranks = {f.name: field_rank(f) for f in dataclasses.fields(model)}
+    ranks |= getattr(model, "argument_ranks", {})  # arguments that are no fields
     columns, shared = {}, {}
     for name, value in numbers.items():
         rank = ranks.get(name)
