@@ -21,6 +21,11 @@ def as_float(x: ArrayLike) -> Float[Array, "..."]:
     return jnp.asarray(x, dtype=jax.dtypes.canonicalize_dtype(dtype))
 
 
+def as_optional_float(x: ArrayLike | None) -> Float[Array, "..."] | None:
+    """Convert as `as_float` does; None, a number left out, stays None."""
+    return None if x is None else as_float(x)
+
+
 def as_int(x: Any) -> Any:
     """Convert whole numbers to an int32 array; leave the rest for `validate` to name.
 

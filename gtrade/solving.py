@@ -13,7 +13,9 @@ from jaxtyping import PRNGKeyArray
 
 from gtrade.problems.base import is_batch
 from gtrade.solution import Solution
-from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.base import AbstractHostSolver, AbstractSolver, require_concrete
+
+_ARRAY_TYPES = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
 
 
 class LaneProgram:
@@ -93,6 +95,69 @@ class LaneProgram:
         return sum(parts) * self.num_devices
 
 
+class HostProgram:
+    """What `LaneProgram` is, for solvers on the host: lanes are solved one by one."""
+
+    def __call__(self, *args: Any, num_lanes: int | None = None) -> Solution:
+        """Solve a batch.
+
+        Args:
+            args: problems, solvers and keys, with a leading batch axis; keys may be
+                None.
+            num_lanes: lanes to solve; those after them repeat the last one, and so do
+                their solutions. All if None.
+
+        Returns:
+            The stacked solutions, in NumPy arrays.
+
+        Raises:
+            TypeError: under a transformation.
+        """
+        problems, solvers, keys = args
+        require_concrete(solvers, problems, keys)
+        size = _batch_size(problems)
+        problems, solvers = jax.device_get((problems, solvers))
+        solutions = []
+        for lane in range(num_lanes or size):
+            problem, solver, key = _take_lane((problems, solvers, keys), lane)
+            solutions.append(solver.solve(problem, key=key))
+        solutions += solutions[-1:] * (size - len(solutions))
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *solutions)
+
+    def abstract_results(self, *args: Any) -> Any:
+        """Return shapes and dtypes of the results, computing nothing.
+
+        The arguments may be abstract.
+        """
+
+        def first(x: Any) -> Any:
+            is_array = isinstance(x, _ARRAY_TYPES)
+            return jax.ShapeDtypeStruct(x.shape[1:], x.dtype) if is_array else x
+
+        problems, solvers, _ = args
+        size = _batch_size(problems)
+        solver = jax.tree.map(first, solvers)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((size, *x.shape), x.dtype),
+            solver.abstract_solution(jax.tree.map(first, problems)),
+        )
+
+    def memory_bytes(self, *args: Any) -> int:
+        """Return the size of the results: of a solve, one lane is there at a time."""
+        leaves = jax.tree.leaves(self.abstract_results(*args))
+        return sum(x.size * x.dtype.itemsize for x in leaves)
+
+
+def _batch_size(problems: Any) -> int:
+    return next(x.shape[0] for x in jax.tree.leaves(problems) if hasattr(x, "shape"))
+
+
+def _take_lane(batch: Any, lane: int) -> Any:
+    return jax.tree.map(
+        lambda x: x[lane] if isinstance(x, jax.Array | np.ndarray) else x, batch
+    )
+
+
 class _Static:
     """The leaves of a pytree that are not arrays, as one hashable value."""
 
@@ -109,8 +174,7 @@ class _Static:
 
 
 def _split(args: Any) -> tuple[Any, _Static]:
-    array_types = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
-    arrays, static = eqx.partition(args, lambda x: isinstance(x, array_types))
+    arrays, static = eqx.partition(args, lambda x: isinstance(x, _ARRAY_TYPES))
     return arrays, _Static(static)
 
 
@@ -150,8 +214,8 @@ def solve(
     """
     single = (problem, solver.prepare(problem), key)
     batch = jax.tree.map(lambda x: x[None] if isinstance(x, jax.Array) else x, single)
-    solution = _program(type(solver), 1)(*batch)
-    return jax.tree.map(lambda x: x[0], solution)
+    solution = _program(type(solver))(*batch)
+    return jax.tree.map(lambda x: jnp.asarray(x[0]), solution)
 
 
 def solve_batch(
@@ -176,7 +240,7 @@ def solve_batch(
         if not lengths <= {size}:
             rule = f"{name} must have one entry for each of {size} problems"
             raise ValueError(f"{rule}; got {min(lengths - {size})}")
-    return _program(type(solvers), 1)(problems, solvers, keys)
+    return jax.tree.map(jnp.asarray, _program(type(solvers))(problems, solvers, keys))
 
 
 def share_among(module: Any, size: int) -> Any:
@@ -191,8 +255,13 @@ def share_among(module: Any, size: int) -> Any:
     )
 
 
-@functools.cache
-def _program(solver: type[AbstractSolver], num_devices: int) -> LaneProgram:
+def make_program(
+    solver: type[AbstractSolver], num_devices: int
+) -> LaneProgram | HostProgram:
+    """Return what solves (problems, solvers, keys) with a solver of this class."""
+    if issubclass(solver, AbstractHostSolver):
+        return HostProgram()
+
     def solve_one(problem, solver, key):
         return solver.solve(problem, key=key)
 
@@ -201,3 +270,8 @@ def _program(solver: type[AbstractSolver], num_devices: int) -> LaneProgram:
         num_devices=num_devices,
         cpu_compiler_options=solver.cpu_compiler_options,
     )
+
+
+@functools.cache
+def _program(solver: type[AbstractSolver]) -> LaneProgram | HostProgram:
+    return make_program(solver, 1)

@@ -1,13 +1,18 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array, Float
 
 import gtrade
+from gtrade._arrays import as_float
 from gtrade.numerics.lanes import fenced, in_blocks, lanes_last
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import replace_static
-from gtrade.solving import LaneProgram, share_among, supported_options
+from gtrade.solution import Solution, Status
+from gtrade.solvers.base import AbstractHostSolver
+from gtrade.solving import HostProgram, LaneProgram, share_among, supported_options
 
 
 def test_unknown_compiler_options_are_dropped():
@@ -113,3 +118,96 @@ def test_batches_of_unequal_size_are_refused():
     single = gtrade.TradingGame(**numbers, permanent_impact=0.0)
     with pytest.raises(ValueError, match="problems must be a batch"):
         gtrade.solve_batch(single, solver)
+
+
+class Scaled(AbstractHostSolver):
+    """Targets times a factor, computed in NumPy, and a number from the key."""
+
+    factor: Float[Array, ""] = eqx.field(converter=as_float, default=2.0)
+    num_targets: int = eqx.field(static=True, default=0)
+
+    def prepare(self, problems):
+        return replace_static(self, num_targets=problems.targets.shape[-1])
+
+    def solve_on_host(self, problem, *, key=None):
+        assert type(problem.targets) is np.ndarray
+        assert self.num_targets == len(problem.targets)
+        value = problem.targets.astype(self.factor.dtype) * self.factor
+        number = 0 if key is None else jax.random.key_data(key)[-1].item() % 97
+        residual = np.zeros((), value.dtype)
+        return Solution(value, Status.completed, residual, np.int32(number))
+
+    def abstract_solution(self, problem):
+        like = jax.ShapeDtypeStruct
+        status = jax.tree.map(lambda _: like((), np.int32), Status.completed)
+        value = like((self.num_targets,), self.factor.dtype)
+        return Solution(value, status, like((), value.dtype), like((), np.int32))
+
+
+def host_games(num_games):
+    return gtrade.make_batch(
+        gtrade.TradingGame,
+        horizon=3,
+        targets=np.arange(2 * num_games).reshape(num_games, 2),
+        min_trade=-20,
+        max_trade=20,
+        permanent_impact=1.0,
+    )
+
+
+def test_solvers_on_the_host_solve_one_and_many(x64):
+    games = host_games(3)
+    keys = jax.random.split(jax.random.key(0), 3)
+    solvers = gtrade.make_batch(Scaled, factor=np.array([1.0, 2.0, 3.0]))
+    solution = gtrade.solve_batch(games, solvers, keys=keys)
+    assert gtrade.status_names(solution.status).tolist() == ["completed"] * 3
+    assert isinstance(solution.value, jax.Array)
+    np.testing.assert_array_equal(solution.value, [[0, 1], [4, 6], [12, 15]])
+    for lane in range(3):
+        game = gtrade.TradingGame(
+            horizon=3,
+            targets=games.targets[lane],
+            min_trade=-20,
+            max_trade=20,
+            permanent_impact=1.0,
+        )
+        one = gtrade.solve(game, Scaled(factor=lane + 1.0), key=keys[lane])
+        assert one.status == Status.completed
+        np.testing.assert_array_equal(one.value, solution.value[lane])
+        assert one.value.dtype == solution.value.dtype
+        assert one.num_steps == solution.num_steps[lane] > 0
+    shared = gtrade.solve_batch(games, Scaled(factor=2.0))
+    np.testing.assert_array_equal(shared.value, 2 * games.targets)
+
+
+def test_lanes_that_pad_a_batch_are_not_solved(monkeypatch):
+    solved = []
+    solve = Scaled.solve_on_host
+
+    def count(solver, problem, *, key=None):
+        solved.append(problem.targets.tolist())
+        return solve(solver, problem, key=key)
+
+    monkeypatch.setattr(Scaled, "solve_on_host", count)
+    games, program = host_games(4), HostProgram()
+    solvers = share_among(Scaled().prepare(games), 4)
+    solution = program(games, solvers, None, num_lanes=2)
+    assert solved == [[0, 1], [2, 3]]
+    np.testing.assert_array_equal(solution.value, [[0, 2], [4, 6], [4, 6], [4, 6]])
+    expected = program.abstract_results(games, solvers, None)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), expected) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), solution
+    )
+    size = sum(x.nbytes for x in jax.tree.leaves(solution))
+    assert program.memory_bytes(games, solvers, None) == size
+
+
+def test_solvers_on_the_host_refuse_to_be_traced():
+    games = host_games(2)
+    match = "Scaled runs on the host and cannot be traced; call it outside jit and vmap"
+    with pytest.raises(TypeError, match=match):
+        eqx.filter_vmap(lambda game: Scaled().solve(game))(games)
+    with pytest.raises(TypeError, match=match):
+        eqx.filter_jit(lambda games: gtrade.solve_batch(games, Scaled()))(games)
+    with pytest.raises(TypeError, match=match):
+        jax.jit(lambda factor: Scaled(factor).solve(None))(1.0)

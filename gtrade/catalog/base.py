@@ -22,6 +22,8 @@ class Parameter:
         is_static: decides shapes or code, so a sweep over it compiles once per value.
         choices: texts allowed beside (or, for type "text", as) the value; a text is
             always static.
+        allows_list: whether a scalar may also be given as a list of such values, which
+            has to be static.
     """
 
     name: str
@@ -32,11 +34,17 @@ class Parameter:
     ndim: int = 0
     is_static: bool = False
     choices: tuple[str, ...] = ()
+    allows_list: bool = False
 
     @property
     def is_required(self) -> bool:
         """Whether a spec must give the key."""
         return self.default is REQUIRED
+
+    @property
+    def most_levels(self) -> int:
+        """Levels of lists that a value can have."""
+        return 1 if self.allows_list else self.ndim
 
 
 @dataclasses.dataclass(frozen=True)

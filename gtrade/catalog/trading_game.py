@@ -31,22 +31,40 @@ ENTRY = ModelEntry(
         Parameter(
             "min_trade",
             "integer",
-            "fewest shares traded in a step (negative: selling is allowed)",
+            "fewest shares traded in a step (negative: selling is allowed); a list has"
+            " one entry per step",
             "shares",
             is_static=True,
+            allows_list=True,
         ),
         Parameter(
             "max_trade",
             "integer",
-            "most shares traded in a step; at least min_trade",
+            "most shares traded in a step; at least min_trade, and a list likewise",
             "shares",
             is_static=True,
+            allows_list=True,
         ),
         Parameter(
             "permanent_impact",
             "number",
             "kappa, permanent impact relative to temporary; at least 0",
             "1",
+        ),
+        Parameter(
+            "temporary_exponent",
+            "number",
+            "p: a step's net flow s moves its price by sign(s)|s|^p; greater than 0;"
+            " without it linear",
+            "1",
+            default=None,
+        ),
+        Parameter(
+            "fixed_fee",
+            "number",
+            "cost of every step in which a player trades; at least 0",
+            "cost",
+            default=None,
         ),
     ),
     solvers=(

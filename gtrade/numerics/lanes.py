@@ -119,3 +119,33 @@ def in_blocks(kernel: Callable[..., Any], block: int) -> Callable[..., Any]:
         return jax.tree.map(join, out)
 
     return blocked
+
+
+def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run lanes one after the other on a CPU, under an ordinary `vmap`.
+
+    A loop under `vmap` takes as many steps as its slowest lane, in all lanes. Where the
+    lanes' numbers of steps differ widely and one lane fills the processor's vectors,
+    it is better to let each lane run its own loop. Elsewhere they run in step.
+
+    Args:
+        function: takes and returns pytrees of arrays, for one instance.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def single(*args: Any) -> Any:
+        return function(*args)
+
+    @single.def_vmap
+    def _(axis_size: int, in_batched: list[Any], *args: Any) -> tuple[Any, Any]:
+        def fill(x: Array, is_batched: bool) -> Array:
+            return x if is_batched else jnp.broadcast_to(x, (axis_size, *x.shape))
+
+        lanes = jax.tree.map(fill, args, tuple(in_batched))
+        if jax.default_backend() == "cpu":
+            out = jax.lax.map(lambda lane: single(*lane), lanes)
+        else:
+            out = jax.vmap(function)(*lanes)
+        return out, jax.tree.map(lambda _: True, out)
+
+    return single

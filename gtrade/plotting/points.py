@@ -12,7 +12,7 @@ import numpy as np
 _MOST_LINES = 6
 _PREFERRED = "problem.permanent_impact"
 
-_SYMBOLS = {"permanent_impact": "κ", "noise": "η"}
+_SYMBOLS = {"permanent_impact": "κ", "noise": "η", "temporary_exponent": "p"}
 _LABELS = {
     "permanent_impact": "permanent impact κ (multiple of temporary impact)",
     "noise": "noise η (cost per share)",
@@ -22,6 +22,8 @@ _LABELS = {
     "targets": "target (shares)",
     "min_trade": "least trade a step (shares)",
     "max_trade": "most trade a step (shares)",
+    "temporary_exponent": "exponent p of temporary impact",
+    "fixed_fee": "fixed fee of a step with a trade (cost)",
     "branching": "branching M",
     "depth": "depth d of the tree",
     "epsilon": "least gain worth a move (cost)",

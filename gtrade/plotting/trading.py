@@ -92,19 +92,26 @@ def correlation(table: Results) -> Figure | None:
 
 
 def welfare(table: Results) -> Figure | None:
-    """Draw the total cost of play beside the least that any schedules could cost."""
+    """Draw the total cost of play beside the least that any schedules could cost.
+
+    Games with general one-step costs have no welfare identity: they go without.
+    """
     layout = lay_out(table)
     mean = means_by_point(table, "welfare", layout)
     if mean is None:
         return None
-    least = np.array([least_total_cost(**p) for p in _problems(table, layout)])
-    excess = mean - least
-    worst = int(np.nanargmax(excess))
-    at = f" (at {layout.names[worst]})" if layout.names[worst] else ""
-    title = (
-        f"Play costs up to {excess[worst]:.3g} a round more than the least possible"
-        f" {least[worst]:.4g}{at}"
-    )
+    least = _least_total_costs(table, layout)
+    if least is None:
+        worst = int(np.nanargmax(mean))
+        title = f"Play costs up to {mean[worst]:.4g} a round"
+    else:
+        excess = mean - least
+        worst = int(np.nanargmax(excess))
+        title = (
+            f"Play costs up to {excess[worst]:.3g} a round more than the least possible"
+            f" {least[worst]:.4g}"
+        )
+    title += f" (at {layout.names[worst]})" if layout.names[worst] else ""
     with style.style():
         figure, axes = style.new_figure(title=title)
         draw = Panel(axes, table, layout)
@@ -113,6 +120,8 @@ def welfare(table: Results) -> Figure | None:
         for line, colour in zip(layout.lines, colours, strict=True):
             colour = colour if several else style.BLUE
             draw.column("welfare", line.members, line.label or "play", colour)
+            if least is None:
+                continue
             draw.values(
                 least,
                 line.members,
@@ -121,7 +130,7 @@ def welfare(table: Results) -> Figure | None:
                 linestyle="--",
                 marker="",
             )
-        if several:
+        if several and least is not None:
             draw.note("dashed: least possible")
         draw.finish("total cost (per round)")
     return figure
@@ -286,6 +295,19 @@ def least_total_cost(
             flow += np.clip(units - span * np.arange(horizon), 0, span)
         square = int((flow**2).sum())
     return (1 - permanent_impact / 2) * square + permanent_impact / 2 * total**2
+
+
+def _least_total_costs(table: Results, layout: Layout) -> np.ndarray | None:
+    """Return the least total cost of every point, None if it is unknown for one."""
+    problems = _problems(table, layout)
+    for problem in problems:
+        numbers = [problem.pop(x, None) for x in ("temporary_exponent", "fixed_fee")]
+        limits = [problem["min_trade"], problem["max_trade"]]
+        # A list is one limit per step; mixed with numbers it is written as a text.
+        has_steps = any(np.ndim(x) or isinstance(x, str) for x in limits)
+        if has_steps or any(x is not None for x in numbers):
+            return None
+    return np.array([least_total_cost(**problem) for problem in problems])
 
 
 def _problems(table: Results, layout: Layout) -> list[dict[str, Any]]:

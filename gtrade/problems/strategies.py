@@ -42,3 +42,32 @@ class FractionalSchedules(eqx.Module):
 
     trades: Float[Array, "players horizon"]
     schedules: Int[Array, "players horizon"]
+
+
+class CorrelatedExtremes(eqx.Module):
+    """The correlated equilibria of least (best) and of greatest (worst) total cost.
+
+    Players' numbers of actions may differ within a batch: what a game has fewer of is
+    padded, with probability and multipliers zero.
+
+    Attributes:
+        best: probability of every joint action, one axis a player, shape (A_1, ...,
+            A_n).
+        worst: the same for the greatest total cost.
+        best_multipliers: prices of deviations that prove `best` optimal, at least 0;
+            shape (players, A) by deviation for "cce", (players, A, A) by action and
+            deviation for "ce", where A is the largest A_i.
+        worst_multipliers: the same for `worst`.
+        num_actions: how many actions each player has, shape (players,).
+        schedules: flows behind the actions of a trading game, shape (players, A,
+            horizon), in ascending lexicographic order; None for other games.
+        concept: "cce" (coarse correlated) or "ce" (correlated equilibrium; static).
+    """
+
+    best: Float[Array, "*actions"]
+    worst: Float[Array, "*actions"]
+    best_multipliers: Float[Array, "players *deviations"]
+    worst_multipliers: Float[Array, "players *deviations"]
+    num_actions: Int[Array, " players"]
+    schedules: Int[Array, "players actions horizon"] | None
+    concept: str = eqx.field(static=True)

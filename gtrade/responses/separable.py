@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from gtrade.numerics.lanes import fenced, in_blocks, lanes_last
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.responses.general import general_response
 
 # Up to this many steps, ranking by counting beats a bitwise search for the threshold.
 _MAX_COUNTED_STEPS = 16
@@ -30,19 +31,33 @@ def best_response(
     Args:
         game: one instance; map over a batch with `jax.vmap`.
         opponents_flow: shares that all others together buy per step, shape (horizon,);
-            fractional means (a mixed profile) are welcome.
+            fractional means (a mixed profile) are welcome where prices are linear.
         player: whose target to meet.
 
     Returns:
         The cheapest schedule, shape (horizon,), int32; of several, the
         lexicographically smallest.
+
+    Raises:
+        ValueError: for fractional flow where the game has a `temporary_exponent`.
     """
+    flow, target = jnp.asarray(opponents_flow), game.targets[player]
+    if game.is_general:
+        is_whole = jnp.issubdtype(flow.dtype, jnp.integer)
+        if game.temporary_exponent is not None and not is_whole:
+            raise ValueError(
+                "opponents_flow must hold whole numbers in a game with a"
+                " temporary_exponent, where expected costs depend on more than the mean"
+                f" flow (`general_response` takes a mixture); got {flow.dtype}"
+            )
+        weights = jnp.ones((1,), game.permanent_impact.dtype)
+        return general_response(game, flow[None], weights, target=target)[0]
     return separable_response(
-        game.price_pressure(jnp.asarray(opponents_flow)),
+        game.price_pressure(flow),
         game.own_cost_weight,
-        game.targets[player],
-        min_trade=game.min_trade,
-        max_trade=game.max_trade,
+        target,
+        min_trade=game.lowest_trade,
+        max_trade=game.highest_trade,
     )
 
 

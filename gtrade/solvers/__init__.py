@@ -1,5 +1,6 @@
 """How games are solved. A solver never certifies its own answer."""
 
+from gtrade.solvers.base import AbstractHostSolver as AbstractHostSolver
 from gtrade.solvers.base import AbstractLearner as AbstractLearner
 from gtrade.solvers.base import AbstractSolver as AbstractSolver
 from gtrade.solvers.best_response import BestResponseDynamics as BestResponseDynamics

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
+import jax
+from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from gtrade.solution import Solution
@@ -46,6 +48,52 @@ class AbstractSolver(eqx.Module):
         """
         del problems
         return self
+
+
+class AbstractHostSolver(AbstractSolver):
+    """A solver that runs on the host, in NumPy and SciPy, instance after instance.
+
+    `gtrade.solve_batch` and sweeps stack its solutions: within a batch they have the
+    shapes that `abstract_solution` names, with padding if need be. `prepare` can note
+    what that takes.
+    """
+
+    @abc.abstractmethod
+    def solve_on_host(
+        self, problem: Any, *, key: PRNGKeyArray | None = None
+    ) -> Solution:
+        """Solve one instance; problem, solver and solution hold NumPy arrays."""
+
+    @abc.abstractmethod
+    def abstract_solution(self, problem: Any) -> Solution:
+        """Return the shapes and dtypes of a solution, computing nothing.
+
+        Args:
+            problem: one instance; its array leaves may be `jax.ShapeDtypeStruct`.
+        """
+
+    def solve(self, problem: Any, *, key: PRNGKeyArray | None = None) -> Solution:
+        """Fetch one instance to the host and solve it there.
+
+        Raises:
+            TypeError: under `jit`, `vmap` or another transformation.
+        """
+        require_concrete(self, problem, key)
+        solver, problem = jax.device_get((self, problem))
+        return solver.solve_on_host(problem, key=key)
+
+
+def require_concrete(solver: AbstractHostSolver, *arguments: Any) -> None:
+    """Refuse traced arguments of a solver that runs on the host.
+
+    Raises:
+        TypeError: naming the way round.
+    """
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves((solver, arguments))):
+        raise TypeError(
+            f"{type(solver).__name__} runs on the host and cannot be traced; call it"
+            " outside jit and vmap, for a batch through gtrade.solve_batch"
+        )
 
 
 class AbstractLearner(eqx.Module):

@@ -19,7 +19,9 @@ from gtrade._checks import (
 from gtrade.numerics.loops import iterate_until
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import validate_if_concrete
-from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.discrete_trading import TradingGame, holdings_before
+from gtrade.problems.general_costs import limits_per_step
+from gtrade.responses.general import table_response
 from gtrade.responses.separable import separable_response
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
@@ -41,7 +43,8 @@ class ResponsePath(eqx.Module):
         profiles: the start and the profile after each round, shape (max_rounds + 1,
             players, horizon); zero beyond the last round.
         potentials: the potential of each of these, shape (max_rounds + 1,). At
-            kappa = 0 it falls in every round; it need not otherwise.
+            kappa = 0 it falls in every round; it need not otherwise, nor with fees or
+            prices that are not linear.
         cycle_start: index into `profiles` where a cycle begins, -1 without one.
         cycle_length: rounds in the cycle, 0 without one.
     """
@@ -108,8 +111,12 @@ class BestResponseDynamics(AbstractSolver):
             rule = f"have shape {shape}, players by horizon"
             raise InadmissibleError("start", rule, start.tolist())
         low, high = problem["min_trade"], problem["max_trade"]
-        rule = f"keep every trade in [{low}, {high}] and meet the targets"
-        feasible = ((start >= low) & (start <= high)).all(axis=(-2, -1))
+        is_one_box = not (np.ndim(low) or np.ndim(high))
+        box = f"in [{low}, {high}]" if is_one_box else "within the step's limits"
+        rule = f"keep every trade {box} and meet the targets"
+        lows = limits_per_step(problem["horizon"], min_trade=low)
+        highs = limits_per_step(problem["horizon"], max_trade=high)
+        feasible = ((start >= lows) & (start <= highs)).all(axis=(-2, -1))
         feasible = feasible & (start.sum(axis=-1) == targets).all(axis=-1)
         if feasible.ndim == 0 and not feasible:
             raise InadmissibleError("start", rule, start)
@@ -120,7 +127,7 @@ class BestResponseDynamics(AbstractSolver):
 
     @property
     def uses_closed_form(self) -> bool:
-        """Best responses come from the closed form."""
+        """Best responses come from the closed form (of games that have one)."""
         return True
 
     def solve(
@@ -134,14 +141,20 @@ class BestResponseDynamics(AbstractSolver):
             the residual is the largest gain that a player saw in the last round.
         """
         game = problem
-        dtype = smallest_int_dtype(game.min_trade, game.max_trade)
+        dtype = smallest_int_dtype(game.lowest_trade, game.highest_trade)
         start = self._starting_profile(game, key)
+        lows, highs = game.trade_bounds
         is_valid = (
             (start.sum(axis=-1, dtype=start.dtype) == game.targets).all()
-            & ((start >= game.min_trade) & (start <= game.max_trade)).all()
+            & ((start >= lows[None]) & (start <= highs[None])).all()
             & jnp.isfinite(game.permanent_impact)
             & (game.permanent_impact >= 0)
         )
+        if game.temporary_exponent is not None:
+            exponent = game.temporary_exponent
+            is_valid &= jnp.isfinite(exponent) & (exponent > 0)
+        if game.fixed_fee is not None:
+            is_valid &= jnp.isfinite(game.fixed_fee) & (game.fixed_fee >= 0)
         shape = (self.max_rounds + 1, game.num_players, game.horizon)
         profiles = jnp.zeros(shape, dtype).at[0].set(start.astype(dtype))
         not_yet = -jnp.ones((), jnp.int32)
@@ -181,25 +194,11 @@ class BestResponseDynamics(AbstractSolver):
         """Return the profile after every player moved once, and the largest gain."""
         epsilon = self.epsilon.astype(game.permanent_impact.dtype)
 
+        respond = _general_response if game.is_general else _linear_response
+
         def move(flow, player):
             own, target = player
-            linear = game.price_pressure(flow - own.astype(flow.dtype))
-            weight = game.own_cost_weight.astype(linear.dtype)
-            best = separable_response(
-                linear,
-                weight,
-                target,
-                min_trade=game.min_trade,
-                max_trade=game.max_trade,
-            )
-            terms = jnp.stack(
-                [
-                    linear * (own - best).astype(linear.dtype),
-                    weight
-                    * (own - best).astype(linear.dtype)
-                    * (own + best).astype(linear.dtype),
-                ]
-            )
+            best, terms = respond(game, flow - own.astype(flow.dtype), own, target)
             gain = terms.sum()
             # Equal costs can differ by rounding: such a gain would never settle.
             rounding = 4 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
@@ -207,8 +206,7 @@ class BestResponseDynamics(AbstractSolver):
             new = jnp.where(gain > epsilon, best, own)
             return flow + (new - own).astype(flow.dtype), (new, gain)
 
-        largest = max(abs(game.min_trade), abs(game.max_trade))
-        bound = game.num_players * game.horizon * largest
+        bound = game.num_players * game.horizon * game.largest_trade
         flow_dtype = integer_dtype_for(bound, "the players' net position")
         flow = profile.sum(axis=0, dtype=flow_dtype)
         _, (profile, gains) = jax.lax.scan(move, flow, (profile, game.targets))
@@ -229,14 +227,63 @@ class BestResponseDynamics(AbstractSolver):
         else:
             if key is None:
                 raise ValueError('start = "random" needs a `key`')
-            spread = 2.0 * (game.max_trade - game.min_trade)
+            spread = 2.0 * (game.highest_trade - game.lowest_trade)
             prices = spread * jax.random.uniform(key, shape, dtype)
-        return jax.vmap(
-            lambda price, target: separable_response(
-                price,
-                weight,
-                target,
-                min_trade=game.min_trade,
-                max_trade=game.max_trade,
-            )
-        )(prices, game.targets)
+        low, high = game.lowest_trade, game.highest_trade
+
+        def respond(price, target):
+            if not game.is_general:
+                return separable_response(
+                    price, weight, target, min_trade=low, max_trade=high
+                )
+            trades = jnp.arange(low, high + 1, dtype=jnp.int32).astype(dtype)[None]
+            table = price[:, None] * trades + weight * trades * trades
+            table = jnp.where(game.allowed_trades, table, jnp.inf)
+            return table_response(table, target, min_trade=low)[0]
+
+        return jax.vmap(respond)(prices, game.targets)
+
+
+def _linear_response(game, others, own, target):
+    """Return a player's best response, and terms that add up to what it gains."""
+    linear = game.price_pressure(others)
+    weight = game.own_cost_weight.astype(linear.dtype)
+    best = separable_response(
+        linear,
+        weight,
+        target,
+        min_trade=game.lowest_trade,
+        max_trade=game.highest_trade,
+    )
+    terms = jnp.stack(
+        [
+            linear * (own - best).astype(linear.dtype),
+            weight
+            * (own - best).astype(linear.dtype)
+            * (own + best).astype(linear.dtype),
+        ]
+    )
+    return best, terms
+
+
+def _general_response(game, others, own, target):
+    """Do as `_linear_response` for general one-step costs."""
+    dtype, kappa = game.permanent_impact.dtype, game.permanent_impact
+    table = game.expected_step_costs(others[None], jnp.ones((1,), dtype))
+    best, _ = table_response(table, target, min_trade=game.lowest_trade)
+
+    def temporary(trades):
+        price = game.temporary_price(trades.astype(others.dtype) + others)
+        return trades.astype(dtype) * price
+
+    less, sum_of_both = (own - best).astype(dtype), (own + best).astype(dtype)
+    terms = [
+        temporary(own),
+        -temporary(best),
+        kappa * less * holdings_before(others).astype(dtype),
+        -kappa / 2 * less * sum_of_both,
+    ]
+    if game.fixed_fee is not None:
+        fewer = (own != 0).astype(dtype) - (best != 0).astype(dtype)
+        terms.append(game.fixed_fee * fewer)
+    return best, jnp.stack(terms)

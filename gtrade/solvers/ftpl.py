@@ -5,6 +5,7 @@ the cost vector `M F` is formed from it exactly, so that no digits are lost over
 thousands of rounds.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
@@ -24,6 +25,7 @@ from gtrade._checks import (
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import replace_static, validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.general_costs import check_linear, require_linear
 from gtrade.responses.dynamic_programming import quadratic_response
 from gtrade.responses.separable import separable_response
 from gtrade.solution import Solution, Status
@@ -118,6 +120,12 @@ class FTPL(AbstractSolver, AbstractLearner):
             rule = f"be one of {', '.join(PERTURBATIONS)}"
             raise InadmissibleError("perturbation", rule, perturbation)
 
+    @classmethod
+    def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
+        """Raise ValueError for games with general one-step costs."""
+        del numbers
+        check_linear("FTPL", problem)
+
     @property
     def uses_closed_form(self) -> bool:
         """Whether the leader comes from the closed form."""
@@ -136,8 +144,13 @@ class FTPL(AbstractSolver, AbstractLearner):
         )
 
     def init(self, game: TradingGame) -> FTPLState:
-        """Return empty sums, in an integer dtype that cannot overflow."""
-        flow = (game.num_players - 1) * max(abs(game.min_trade), abs(game.max_trade))
+        """Return empty sums, in an integer dtype that cannot overflow.
+
+        Raises:
+            ValueError: for a game with general one-step costs.
+        """
+        require_linear("FTPL", game)
+        flow = (game.num_players - 1) * game.largest_trade
         bound = self.num_rounds * max(flow, 1) * game.horizon
         dtype = integer_dtype_for(bound, f"flow summed over {self.num_rounds} rounds")
         return FTPLState(jnp.zeros((game.horizon,), dtype), jnp.zeros((), jnp.int32))
@@ -167,8 +180,8 @@ class FTPL(AbstractSolver, AbstractLearner):
             history + noise,
             counted * game.own_cost_weight.astype(history.dtype),
             target,
-            min_trade=game.min_trade,
-            max_trade=game.max_trade,
+            min_trade=game.lowest_trade,
+            max_trade=game.highest_trade,
         )
 
     def update(
@@ -226,8 +239,8 @@ def full_leader(
         noise[game.horizon :],
         game.permanent_impact,
         target,
-        min_trade=game.min_trade,
-        max_trade=game.max_trade,
+        min_trade=game.lowest_trade,
+        max_trade=game.highest_trade,
         target_range=target_range,
     )
 
@@ -246,7 +259,7 @@ def completed_play(
     game: TradingGame, noise: Float[Array, ""], play: Play, num_rounds: int
 ) -> Solution[Play]:
     """Wrap a play; numbers that no game admits are reported, not played as if good."""
-    low, high = game.horizon * game.min_trade, game.horizon * game.max_trade
+    low, high = game.horizon * game.lowest_trade, game.horizon * game.highest_trade
     is_good = (
         (game.permanent_impact >= 0)
         & jnp.isfinite(game.permanent_impact)

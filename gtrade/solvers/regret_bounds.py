@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.general_costs import require_linear
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,11 @@ def regret_bound(
     Returns:
         Cost per round by which play can exceed the best fixed schedule, in expectation
         over the noise.
+
+    Raises:
+        ValueError: for a game with general one-step costs.
     """
+    require_linear("regret_bound", game)
     c = _constants(game, perturbation)
     noise = jnp.asarray(noise, c.diameter.dtype)
     drift = jnp.minimum(1.0, c.cost_size / jnp.maximum(noise, 1e-30)) * c.cost_range
@@ -56,7 +61,7 @@ def theory_noise(
 
 
 def _constants(game: TradingGame, perturbation: str) -> _Constants:
-    horizon, low, high = game.horizon, game.min_trade, game.max_trade
+    horizon, low, high = game.horizon, game.lowest_trade, game.highest_trade
     kappa = game.permanent_impact
     dtype = kappa.dtype
     largest = max(abs(low), abs(high))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from gtrade._arrays import smallest_int_dtype
 from gtrade.numerics.precision import widen
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.general_costs import require_linear
 from gtrade.responses.separable import separable_response
 from gtrade.solvers.base import AbstractLearner
 
@@ -52,7 +53,7 @@ def self_play(
         The history of play.
     """
     players = jnp.arange(game.num_players)
-    dtype = smallest_int_dtype(game.min_trade, game.max_trade)
+    dtype = smallest_int_dtype(game.lowest_trade, game.highest_trade)
 
     def play_round(states, noise):
         act = jax.vmap(learner.act, in_axes=(None, 0, 0, 0))
@@ -134,8 +135,8 @@ class Punisher(AbstractOpponent):
             -gain,
             jnp.zeros((), gain.dtype),
             self.target,
-            min_trade=game.min_trade,
-            max_trade=game.max_trade,
+            min_trade=game.lowest_trade,
+            max_trade=game.highest_trade,
         )
 
 
@@ -163,7 +164,11 @@ def face(
     Returns:
         The history with two rows a round: the learner's schedule, the opponent's flow;
         shape (rounds, 2, horizon), int32.
+
+    Raises:
+        ValueError: for a game with general one-step costs, or too short a record.
     """
+    require_linear("face", game)
     target = game.targets[player]
     if isinstance(opponent, RecordedFlow) and len(opponent.flows) < num_rounds:
         raise ValueError(

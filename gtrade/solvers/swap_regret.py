@@ -16,6 +16,7 @@ the first most significant.
   opponent exploit it within the meta-round.)
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
@@ -26,6 +27,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from gtrade._checks import InadmissibleError, check_integer
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.general_costs import check_linear, require_linear
 from gtrade.solution import Solution
 from gtrade.solvers.base import AbstractLearner, AbstractSolver
 from gtrade.solvers.ftpl import (
@@ -107,6 +109,12 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
             rule = f"keep branching ** depth below 2^31 (branching = {branching})"
             raise InadmissibleError("depth", rule, depth)
 
+    @classmethod
+    def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
+        """Raise ValueError for games with general one-step costs."""
+        del numbers
+        check_linear("SwapFTPL", problem)
+
     @property
     def num_rounds(self) -> int:
         """Rounds of play, branching ** depth."""
@@ -117,8 +125,13 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
         return with_target_range(self, problems)
 
     def init(self, game: TradingGame) -> SwapState:
-        """Return empty sums, in an integer dtype that cannot overflow."""
-        flow = (game.num_players - 1) * max(abs(game.min_trade), abs(game.max_trade))
+        """Return empty sums, in an integer dtype that cannot overflow.
+
+        Raises:
+            ValueError: for a game with general one-step costs.
+        """
+        require_linear("SwapFTPL", game)
+        flow = (game.num_players - 1) * game.largest_trade
         bound = self.num_rounds * max(flow, 1) * game.horizon
         dtype = integer_dtype_for(bound, f"flow summed over {self.num_rounds} rounds")
         sums = jnp.zeros((self.depth, game.horizon), dtype)

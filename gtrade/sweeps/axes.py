@@ -117,8 +117,9 @@ class AxisBuilder:
                 self.complaints.add(where, rule)
             return None
         index = parts[2:]
-        if not all(part.isdecimal() for part in index) or len(index) > parameter.ndim:
-            rule = f"has {parameter.ndim} levels of list positions"
+        levels = parameter.most_levels
+        if not all(part.isdecimal() for part in index) or len(index) > levels:
+            rule = f"has {levels} levels of list positions"
             self.complaints.add(where, rule, ".".join(index))
             return None
         table = parts[0]

@@ -152,11 +152,12 @@ class Grid:
             for start in range(0, len(group.points), _BLOCK):
                 points = group.points[start : start + _BLOCK]
                 tables = self.numbers(group, points)
+                before = sum(offence.count for offence in found.values())
                 for (table, target), numbers in zip(
                     targets.items(), tables, strict=True
                 ):
                     _validate(table, target, numbers, points, found)
-                if not found:
+                if sum(offence.count for offence in found.values()) == before:
                     _validate_fit(targets["solver"], *tables, points, found)
         for (key, rule), offence in found.items():
             value = () if offence.value is _ABSENT else (offence.value,)
@@ -239,7 +240,9 @@ def _validate_fit(
         check(problem_numbers, **solver_numbers)
     except InadmissibleError as error:
         bad = points if error.bad_rows is None else points[list(error.bad_rows)]
-        key, rule = f"solver.{error.argument}", f"must {error.rule}"
+        is_problems = error.argument in problem_numbers.keys() - solver_numbers.keys()
+        table = "problem" if is_problems else "solver"
+        key, rule = f"{table}.{error.argument}", f"must {error.rule}"
         _note(found, key, rule, error.value, bad)
 
 

@@ -1,4 +1,6 @@
-"""The two compiled programs of a group: solve in the run's precision, verify in f64.
+"""The two programs of a group: solve in the run's precision, verify in float64.
+
+Both are compiled, unless the solver runs on the host.
 
 A call computes `lane width x devices` lanes, a lane being one point with one key. The
 width is fixed per group and every call is padded to it, because on a CPU the same lane
@@ -17,7 +19,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from gtrade.catalog.base import resolve
 from gtrade.problems.base import make_batch
 from gtrade.solution import STATUS_NAMES, Solution
-from gtrade.solving import LaneProgram
+from gtrade.solving import HostProgram, LaneProgram, make_program
 from gtrade.sweeps.grid import Grid, Group
 from gtrade.sweeps.memory import available_memory
 
@@ -25,6 +27,8 @@ from gtrade.sweeps.memory import available_memory
 # estimate is what binds.
 _MOST_LANES = {"cpu": 1024}
 _MOST_LANES_ELSEWHERE = 2**17
+# A solver on the host takes them one by one, and a call is what a kill can lose.
+_MOST_LANES_ON_HOST = 8
 
 # Temporaries of a solve are unknown before it is compiled: room for so many times its
 # arguments and results.
@@ -58,10 +62,7 @@ class GroupProgram:
         self.group, self.num_devices = group, num_devices
         self._run = spec.run
         self._batch = _build(grid, group, spec.run.precision)
-        options = self._batch[1].cpu_compiler_options
-        self._solve = LaneProgram(
-            _solve_one, num_devices=num_devices, cpu_compiler_options=options
-        )
+        self._solve = make_program(type(self._batch[1]), num_devices)
         self._verify = None
         if spec.is_verified:
             is_shared = spec.run.precision == "f64"
@@ -80,6 +81,8 @@ class GroupProgram:
         """
         platform = jax.local_devices()[0].platform
         most = _MOST_LANES.get(platform, _MOST_LANES_ELSEWHERE)
+        if isinstance(self._solve, HostProgram):
+            most = min(most, _MOST_LANES_ON_HOST)
         width = self._balanced(num_lanes, most)
         budget = memory_budget()
         if budget is None:
@@ -133,7 +136,11 @@ class GroupProgram:
         replications = np.pad(replications, padding, mode="edge")
         keys = self._keys(rows, replications)
         with precision_context(self._run.precision):
-            solution = self._solve(*_take(self._batch, rows), keys)
+            lanes = (*_take(self._batch, rows), keys)
+            if isinstance(self._solve, HostProgram):
+                solution = self._solve(*lanes, num_lanes=num_lanes)
+            else:
+                solution = self._solve(*lanes)
         columns = {}
         if self._verify is not None:
             with precision_context("f64"):
@@ -195,7 +202,7 @@ class GroupProgram:
         return self._shapes[width]
 
     def _memory_bytes(self, width: int) -> int | None:
-        """Return what the larger of the two compiled calls needs, None if unknown."""
+        """Return what the larger of the two calls needs, None if unknown."""
         inputs, _, arguments, _ = self._abstract(width)
         with precision_context(self._run.precision):
             needed = [self._solve.memory_bytes(*inputs)]
@@ -265,10 +272,6 @@ def _abstract_batch(batch: Any, size: int) -> Any:
         return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
 
     return jax.tree.map(abstract, batch)
-
-
-def _solve_one(problem: Any, solver: Any, key: PRNGKeyArray) -> Solution:
-    return solver.solve(problem, key=key)
 
 
 def _verifier(

@@ -50,19 +50,20 @@ def swept_array(swept: SweptKey, column: np.ndarray | Sequence[Any], whole: Any)
     Args:
         swept: the key.
         column: one value per row.
-        whole: the column of the whole axis. Numbers beside texts are written as
-            texts.
+        whole: the column of the whole axis. Numbers beside texts, and lists beside
+            numbers, are written as texts.
     """
     if isinstance(column, np.ndarray):
         return nested_array(column)
     texts = [isinstance(value, str) for value in whole]
     if all(texts):
         return pa.array(column, pa.string())
-    if any(texts):
+    lists = {isinstance(value, list) for value in whole if value is not None}
+    if any(texts) or len(lists) > 1:
         words = [v if isinstance(v, str) else json.dumps(v) for v in column]
         return pa.array(words, pa.string())
     kind = _TYPES[swept.parameter.type]
-    for _ in range(swept.element.ndim):
+    for _ in range(max(swept.element.ndim, int(True in lists))):
         kind = pa.list_(kind)
     return pa.array(column, kind)
 

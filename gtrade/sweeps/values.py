@@ -25,6 +25,8 @@ def describe(parameter: Parameter) -> str:
     """Return what a value must be, as a phrase: "a list of whole numbers"."""
     one, many = _NOUNS[parameter.type]
     plain = (one, f"a list of {many}", f"a list of lists of {many}")[parameter.ndim]
+    if parameter.allows_list:
+        plain += f", or a list of {many}"
     texts = ", ".join(f'"{choice}"' for choice in parameter.choices)
     if not texts:
         return plain
@@ -45,7 +47,8 @@ def normalise(parameter: Parameter, value: Any) -> Any:
     if isinstance(value, str) and parameter.choices:
         hint = did_you_mean(value, parameter.choices)
         raise RuleError(f"must be {describe(parameter)}", value, hint)
-    result = _nested(parameter, value, parameter.ndim, value)
+    is_list = parameter.allows_list and isinstance(value, list | tuple)
+    result = _nested(parameter, value, 1 if is_list else parameter.ndim, value)
     if parameter.ndim == 2 and len({len(row) for row in result}) > 1:
         raise RuleError("must have rows of one length", value)
     return result
@@ -128,8 +131,10 @@ class SweptKey:
         """The parameter that a single swept value is checked against."""
         if not self.index:
             return dataclasses.replace(self.parameter, name=self.key)
-        ndim = self.parameter.ndim - len(self.index)
-        return dataclasses.replace(self.parameter, name=self.key, ndim=ndim, choices=())
+        ndim = self.parameter.most_levels - len(self.index)
+        return dataclasses.replace(
+            self.parameter, name=self.key, ndim=ndim, choices=(), allows_list=False
+        )
 
 
 def place(nested: Any, index: tuple[int, ...], value: Any) -> Any:

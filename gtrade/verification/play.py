@@ -10,6 +10,7 @@ from gtrade.responses.dynamic_programming import is_unrolled
 from gtrade.solution import Solution, has_value
 from gtrade.verification.dependence import tv_distance, tv_distance_ks25
 from gtrade.verification.exploitability import best_response_gaps
+from gtrade.verification.general import deviation_gains
 from gtrade.verification.regret import (
     average_costs,
     external_regret,
@@ -34,20 +35,29 @@ def verify_trading_solution(
 
     Returns:
         Columns and arrays by name; NaN where the solver had no answer.
+
+    Raises:
+        ValueError: if the history of a game with general one-step costs has several
+            rounds.
     """
     schedules = solution.value.schedules
-    low, high = game.min_trade, game.max_trade
+    low, high = game.lowest_trade, game.highest_trade
     oracle = separable_oracle(game)
     target_range = getattr(solver, "target_range", None)
     uses_closed_form = getattr(solver, "uses_closed_form", False)
     if uses_closed_form and is_unrolled(game.horizon, low, high, target_range):
         oracle = table_oracle(game, target_range)
-    regret = external_regret(game, schedules, oracle)
+    if game.is_general:
+        regret = gaps = swap = deviation_gains(game, schedules)
+    else:
+        regret = external_regret(game, schedules, oracle)
+        gaps = best_response_gaps(game, schedules, oracle)
+        swap = swap_regret(game, schedules, oracle)
     costs = average_costs(game, schedules)
     columns = {
         "distance_to_cce": regret.max(),
-        "distance_to_nash": best_response_gaps(game, schedules, oracle).max(),
-        "distance_to_ce": swap_regret(game, schedules, oracle).max(),
+        "distance_to_nash": gaps.max(),
+        "distance_to_ce": swap.max(),
         "tv_distance": tv_distance(schedules, low, high),
         "tv_distance_ks25": tv_distance_ks25(schedules, low, high),
         "welfare": costs.sum(),

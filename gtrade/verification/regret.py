@@ -3,7 +3,7 @@
 Past rounds enter through integer sums of flow, so a cost is an integer plus kappa times
 an integer and rounds once. The best fixed schedule comes from an oracle of
 `gtrade.responses`; which one is the caller's choice, so that a learner's own oracle
-need not vouch for it.
+need not vouch for it. Games with general one-step costs take a history of one round.
 """
 
 import functools
@@ -18,6 +18,7 @@ from gtrade.numerics.precision import exact_dtype_for, require_float64
 from gtrade.problems.discrete_trading import TradingGame, holdings_before
 from gtrade.responses.dynamic_programming import quadratic_response
 from gtrade.responses.separable import separable_response
+from gtrade.verification.general import deviation_gains
 
 Oracle = Callable[..., Int[Array, " horizon"]]
 
@@ -25,7 +26,7 @@ Oracle = Callable[..., Int[Array, " horizon"]]
 def separable_oracle(game: TradingGame) -> Oracle:
     """Return the closed-form oracle: (linear, weight, target) -> schedule."""
     return functools.partial(
-        separable_response, min_trade=game.min_trade, max_trade=game.max_trade
+        separable_response, min_trade=game.lowest_trade, max_trade=game.highest_trade
     )
 
 
@@ -41,8 +42,8 @@ def table_oracle(
             jnp.zeros_like(linear),
             jnp.zeros((), linear.dtype),
             target,
-            min_trade=game.min_trade,
-            max_trade=game.max_trade,
+            min_trade=game.lowest_trade,
+            max_trade=game.highest_trade,
             target_range=target_range,
         )
 
@@ -66,9 +67,11 @@ def external_regret(
         not clipped, so the rounding of an exact zero may show.
 
     Raises:
-        ValueError: if float64 is off.
+        ValueError: if float64 is off, or a general game meets several rounds.
     """
     require_float64("verification")
+    if game.is_general:
+        return deviation_gains(game, schedules)
     oracle = separable_oracle(game) if oracle is None else oracle
     num_rounds = schedules.shape[0]
 
@@ -88,6 +91,8 @@ def regret_curve(
 ) -> Float[Array, "rounds players"]:
     """Return the average regret after each round, shape (rounds, players)."""
     require_float64("verification")
+    if game.is_general:
+        return deviation_gains(game, schedules)[None]
     oracle = separable_oracle(game) if oracle is None else oracle
     rounds = jnp.arange(1, schedules.shape[0] + 1)
 
@@ -115,12 +120,16 @@ def swap_regret(
     swap regrets is the distance of the empirical play to a correlated equilibrium.
     """
     require_float64("verification")
+    if game.is_general:
+        return deviation_gains(game, schedules)
     oracle = separable_oracle(game) if oracle is None else oracle
     num_rounds = schedules.shape[0]
 
     def of_player(player):
         own, others = _split(game, schedules, player)
-        groups = group_rows(own.astype(jnp.int64), game.min_trade, game.max_trade)
+        groups = group_rows(
+            own.astype(jnp.int64), game.lowest_trade, game.highest_trade
+        )
         places = jnp.arange(num_rounds, dtype=jnp.int32)
         count = places - groups.first + 1
         paid = _played_cost(game, own, others).sum()
@@ -137,6 +146,8 @@ def average_costs(
     game: TradingGame, schedules: Int[Array, "rounds players horizon"]
 ) -> Float[Array, " players"]:
     """Return each player's cost per round, shape (players,); the sum is welfare."""
+    if game.is_general:
+        return jax.lax.map(game.costs, schedules).mean(axis=0)
 
     def of_player(player):
         own, others = _split(game, schedules, player)
@@ -156,7 +167,7 @@ def whole_cost(
 def _split(game, schedules, player):
     """Return a player's flows and the others' total, whole and exact."""
     num_rounds, num_players, horizon = schedules.shape
-    largest = max(abs(game.min_trade), abs(game.max_trade))
+    largest = game.largest_trade
     # Against the sum over all rounds, a fixed schedule is multiplied by R n T flows.
     bound = 2 * num_rounds * num_players * (horizon * largest) ** 2
     dtype = exact_dtype_for(bound)

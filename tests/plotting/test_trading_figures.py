@@ -78,6 +78,32 @@ def test_titles_state_what_the_numbers_say():
     assert "up to 32 a round" in plain(trading.welfare(table))
 
 
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"problem.fixed_fee": [0.0, 1.0]},
+        {"problem.temporary_exponent": [0.5, 1.0], KAPPA: KAPPAS},
+        {"problem.max_trade": [[5, 5, 5, 5, 4], [5, 5, 5, 5, 5]]},
+        {"problem.max_trade": ["5", "[5, 5, 5, 5, 4]"], KAPPA: KAPPAS},
+    ],
+)
+def test_general_costs_have_no_least_total_cost(axes, tmp_path):
+    table = make_table(axes)
+    table["welfare"][:] = 271.0
+    table["welfare"][1] = 273.0
+    figure = trading.welfare(table)
+    assert plain(figure).startswith("Play costs up to 273 a round (at ")
+    assert not any(line.get_linestyle() == "--" for line in figure.axes[0].lines)
+    assert set(trading.figures(table)) == EVERYTHING
+    save(figure, tmp_path, "welfare", dpi=30)
+
+
+def test_unset_general_numbers_leave_the_least_total_cost():
+    table = make_table({KAPPA: KAPPAS})
+    table.manifest["spec"]["problem"] |= {"temporary_exponent": None, "fixed_fee": None}
+    assert "least possible" in plain(trading.welfare(table))
+
+
 def test_lines_hold_the_means():
     table = make_table({KAPPA: KAPPAS}, replications=5)
     (axes,) = trading.welfare(table).axes

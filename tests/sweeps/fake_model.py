@@ -7,6 +7,7 @@ Square roots by Newton's method from a random start. Levels above 1000 end as
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gtrade._arrays import as_float
@@ -14,7 +15,7 @@ from gtrade._checks import InadmissibleError, check_integer, check_nonnegative
 from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
 from gtrade.problems.base import AbstractProblem
 from gtrade.solution import Solution, Status
-from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.base import AbstractHostSolver, AbstractSolver
 
 
 class Roots(AbstractProblem):
@@ -69,6 +70,37 @@ class Newton(AbstractSolver):
         return Solution(root, status, residual, steps)
 
 
+class HostRoots(AbstractHostSolver):
+    """The same on the host, off by a random error; counts what it solves."""
+
+    error: Float[Array, ""] = eqx.field(converter=as_float, default=0.0)
+
+    solved = []  # a class variable: levels, in the order of solving
+
+    def solve_on_host(self, problem, *, key=None):
+        assert isinstance(problem.levels, np.ndarray | np.generic)
+        assert isinstance(self.error, np.ndarray | np.generic)
+        self.solved.append(problem.levels.tolist())
+        generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        root = np.sqrt(problem.levels * problem.scale)
+        root = (root + self.error * generator.random()).astype(problem.levels.dtype)
+        status = Status.invalid_input if problem.levels.max() > 1000 else None
+        if (problem.levels == 13).any():
+            root, status = np.full_like(root, np.nan), Status.nonfinite
+        residual = np.zeros((), root.dtype)
+        return Solution(root, status or Status.completed, residual, np.int32(1))
+
+    def abstract_solution(self, problem):
+        like = jax.ShapeDtypeStruct
+        status = jax.tree.map(lambda _: like((), np.int32), Status.completed)
+        return Solution(
+            like(problem.levels.shape, problem.levels.dtype),
+            status,
+            like((), problem.levels.dtype),
+            like((), np.int32),
+        )
+
+
 def verify(problem, solver, solution, arrays):
     root = solution.value.astype(problem.levels.dtype)
     gaps = root * root - problem.levels * problem.scale
@@ -119,6 +151,13 @@ ENTRY = ModelEntry(
             ),
         ),
         SolverEntry("exact", "fake_model:Newton", "The same.", "", (), "f64"),
+        SolverEntry(
+            "host",
+            "fake_model:HostRoots",
+            "Square roots of NumPy.",
+            "",
+            (Parameter("error", "number", "error added", default=0.0),),
+        ),
     ),
     verify="fake_model:verify",
     evidence=Evidence(

@@ -155,3 +155,51 @@ def test_integer_columns_are_narrow():
     grid = Grid(resolve_spec(document))
     (group,) = grid.groups
     assert grid.numbers(group, group.points)[0]["targets"].dtype == np.int32
+
+
+def limits_grid(sweep, max_trade=3):
+    document = {
+        "model": "trading-game",
+        "problem": {
+            "horizon": 2,
+            "min_trade": [-1, 0],
+            "max_trade": max_trade,
+            "permanent_impact": 1,
+            "targets": [1, 2],
+        },
+        "solver": {"name": "best-response-dynamics"},
+        "sweep": sweep,
+    }
+    return Grid(resolve_spec(document, source="F"))
+
+
+def test_lists_where_a_number_would_do_are_grouped_by_value():
+    grid = limits_grid({"problem.max_trade": [3, [3, 2], [4, 2], [3, 2], 3]})
+    assert [group.points.tolist() for group in grid.groups] == [[0, 4], [1, 3], [2]]
+    limits = [grid.numbers(g, g.points)[0]["max_trade"] for g in grid.groups]
+    assert limits == [3, [3, 2], [4, 2]]
+    assert grid.groups[1].label == {"problem.max_trade": [3, 2]}
+    assert grid.numbers(grid.groups[0], np.array([0]))[0]["min_trade"] == [-1, 0]
+    grid.validate()
+
+
+def test_lists_alone_and_their_positions_are_swept_too():
+    grid = limits_grid({"problem.max_trade": [[3, 2], [4, 2], [3, 2]]})
+    assert [group.points.tolist() for group in grid.groups] == [[0, 2], [1]]
+    assert grid.numbers(grid.groups[1], np.array([1]))[0]["max_trade"] == [4, 2]
+    grid = limits_grid({"problem.max_trade.1": [2, 5, 2]}, max_trade=[4, 4])
+    assert [group.points.tolist() for group in grid.groups] == [[0, 2], [1]]
+    assert grid.numbers(grid.groups[1], np.array([1]))[0]["max_trade"] == [4, 5]
+    zipped = {"problem.horizon": [2, 3], "problem.max_trade": [[3, 2], [3, 2, 1]]}
+    grid = limits_grid({"zip": {**zipped, "problem.min_trade": [[0, 0], 0]}})
+    assert [group.points.tolist() for group in grid.groups] == [[0], [1]]
+    grid.validate()
+
+
+def test_numbers_left_out_and_given_make_groups():
+    grid = limits_grid({"problem.fixed_fee": [None, 1.0, 2.0]})
+    assert [group.points.tolist() for group in grid.groups] == [[0], [1, 2]]
+    assert grid.numbers(grid.groups[0], np.array([0]))[0]["fixed_fee"] is None
+    fees = grid.numbers(grid.groups[1], grid.groups[1].points)[0]["fixed_fee"]
+    np.testing.assert_array_equal(fees, [1.0, 2.0])
+    grid.validate()

@@ -1,5 +1,6 @@
 import json
 
+import fake_model
 import jax
 import numpy as np
 import pyarrow.parquet as pq
@@ -286,3 +287,77 @@ def test_lanes_are_cut_without_losing_any():
     pairs = set(zip(rows.tolist(), replications.tolist(), strict=True))
     everything = {(row, r) for row in range(4) for r in range(3)}
     assert pairs == everything - {(0, 1), (1, 0)}
+
+
+HOST = {"solver": {"name": "host", "error": 1e-3}}
+
+
+@pytest.fixture
+def solved(monkeypatch):
+    """What the solver on the host solves, in order."""
+    levels = []
+    monkeypatch.setattr(fake_model.HostRoots, "solved", levels)
+    return levels
+
+
+def test_solvers_on_the_host_run_like_others(solved, undisturbed):
+    table = run_spec(make_spec(**HOST))
+    assert table.columns() == undisturbed.columns()
+    assert table.status_counts() == {
+        "completed": 12,
+        "invalid_input": 6,
+        "nonfinite": 6,
+    }
+    assert len(solved) == 24  # padding is not solved
+    good = table["status"] == "completed"
+    assert np.isnan(table["gap"][~good]).all()
+    roots = table["roots"][good]
+    levels = np.stack([np.full(24, 2.0), table["problem.levels.1"]], 1)[good]
+    np.testing.assert_allclose(roots, np.sqrt(levels), atol=1e-3)
+    assert len(np.unique(roots)) == roots.size  # every lane has a key of its own
+    np.testing.assert_array_equal(roots, roots.astype(np.float32))
+    expected = np.abs(roots * roots - levels).max(axis=1)
+    np.testing.assert_array_equal(table["gap"][good], expected)
+    assert [len(x) for x in table["path"][:6]] == [2] * 3 + [3] * 3
+
+
+def test_runs_on_the_host_resume(tmp_path, solved, monkeypatch):
+    monkeypatch.setattr(programs, "_MOST_LANES_ON_HOST", 4)
+    plain = run_spec(make_spec(ONE_GROUP, **HOST))
+    run_spec(make_spec(ONE_GROUP, "run.replications=2", **HOST), tmp_path, chunk=1)
+    solved.clear()
+    assert same_rows(run_spec(make_spec(ONE_GROUP, **HOST), tmp_path), plain)
+    assert len(solved) == 4
+    widths = json.loads((tmp_path / "manifest.json").read_text())["lane_widths"]
+    assert widths == {"0": 4 // jax.local_device_count()}
+    solved.clear()
+    run_spec(make_spec(ONE_GROUP, **HOST), tmp_path)
+    assert solved == []
+
+
+def test_widths_on_the_host_fit_memory(monkeypatch):
+    grid = run.Grid(make_spec(ONE_GROUP, "run.arrays=[]", **HOST))
+    program = programs.GroupProgram(grid, grid.groups[0], num_devices=1)
+    assert program.choose_width(1000) == programs._MOST_LANES_ON_HOST
+    assert program.choose_width(3) == 3
+    size = 3 * (2 * 4 + 4 + 4 + 4)  # roots, status, residual, steps
+    assert program._solve.memory_bytes(*program._abstract(3)[0]) == size
+    assert program.bytes_per_result(3) == (1 + 2 + 4) * 8 + 1
+    monkeypatch.setattr(programs, "memory_budget", lambda: 1)
+    with pytest.raises(ValueError, match="one solve on each of 1 devices needs"):
+        program.choose_width(3)
+
+
+def test_verification_of_host_solutions_is_compiled_once(solved, monkeypatch):
+    made = []
+    init = programs.GroupProgram.__init__
+
+    def note(program, *args, **kwargs):
+        init(program, *args, **kwargs)
+        made.append(program)
+
+    monkeypatch.setattr(programs.GroupProgram, "__init__", note)
+    run_spec(make_spec(ONE_GROUP, **HOST), chunk=1)
+    (program,) = made
+    assert program._verify.num_compilations == 1
+    assert program._verify._jitted._cache_size() == 1

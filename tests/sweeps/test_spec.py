@@ -122,7 +122,7 @@ def test_wrong_problem_values(tmp_path, text, expected):
         (["model=rots"], "model: must be one of trading-game, roots; got"),
         (
             ["solver.name=newtn"],
-            "solver.name: must be a solver of roots (newton, exact)",
+            "solver.name: must be a solver of roots (newton, exact, host)",
         ),
         (["solver.noise=thery"], 'solver.noise: must be a number or "theory"; got'),
         (["run.seed=-1"], "run.seed: must lie in [0, 2^32); got -1"),

@@ -1,0 +1,303 @@
+"""Nash equilibria of the trading game in fractional shares, for any number of players.
+
+On schedules that meet their targets the symmetric part of `M = I + kappa L` is
+`(1 - kappa/2) I`, so for kappa < 2 the players' first-order conditions
+
+    M sum_j a_j + M' a_i - lambda_i 1  in  -N_[low, high](a_i),   sum_t a_it = V_i
+
+are a strictly monotone variational inequality with one solution. Without active bounds
+it is a linear system of the size of the horizon. With bounds, Douglas-Rachford
+splitting alternates between the box and the linear conditions, whose resolvent couples
+the players through their total flow alone: again one matrix of the horizon's size,
+factorised once, however many players there are.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from gtrade._arrays import as_float
+from gtrade._checks import (
+    InadmissibleError,
+    check,
+    check_integer,
+    check_positive,
+    check_shape,
+)
+from gtrade.numerics.loops import iterate_until
+from gtrade.numerics.precision import require_float64
+from gtrade.problems.base import validate_if_concrete
+from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.strategies import FractionalSchedules
+from gtrade.responses.separable import separable_response
+from gtrade.solution import Solution, Status
+from gtrade.solvers.base import AbstractSolver
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+class FractionalNash(AbstractSolver):
+    """Solve the game in fractional shares, then round it to whole lots.
+
+    Rounding goes by cumulative positions, with thresholds spread over the players so
+    that their errors cancel; then players in turn move to their best responses, and
+    the profile with the smallest largest gain is kept. The fractional schedules are an
+    equilibrium of the game in fractional shares; the whole ones are an epsilon
+    equilibrium of the game itself, and verification says with which epsilon.
+
+    Attributes:
+        tol: of the residual, relative to the largest average trade, shape ().
+        max_steps: largest number of splitting steps (static).
+        max_rounds: rounds of best responses after rounding (static).
+    """
+
+    tol: Float[Array, ""] = eqx.field(converter=as_float, default=1e-10)
+    max_steps: int = eqx.field(static=True, default=20_000)
+    max_rounds: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        """Check shapes, and values where they are concrete."""
+        check_shape((), tol=self.tol)
+        validate_if_concrete(self)
+
+    @classmethod
+    def validate(
+        cls, *, tol: Any = 1e-10, max_steps: Any = 20_000, max_rounds: Any = 10
+    ) -> None:
+        """Raise ValueError for inadmissible numbers; takes scalars or columns."""
+        check_positive(tol=tol)
+        check_integer(max_steps=max_steps, at_least=1)
+        check_integer(max_rounds=max_rounds, at_least=0)
+
+    @classmethod
+    def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
+        """Raise ValueError for games whose fractional equilibrium is not unique."""
+        del numbers
+        check_linear_quadratic(problem, "fractional-nash")
+        rule = (
+            "be less than 2 for fractional-nash: only then is the game in fractional"
+            " shares strictly monotone"
+        )
+        impact = problem["permanent_impact"]
+        check(rule, lambda kappa: kappa < 2, permanent_impact=impact)
+
+    @property
+    def uses_closed_form(self) -> bool:
+        """Best responses come from the closed form."""
+        return True
+
+    def solve(
+        self, problem: TradingGame, *, key: PRNGKeyArray | None = None
+    ) -> Solution[FractionalSchedules]:
+        """Solve one game.
+
+        Returns:
+            Fractional and whole schedules, with status `converged`,
+            `max_steps_reached` or `invalid_input` (kappa of 2 or more among traced
+            numbers, targets out of reach); the residual is the distance between the
+            box and the linear conditions, relative to the largest average trade.
+
+        Raises:
+            ValueError: if float64 is off, or the game has general one-step costs.
+        """
+        require_float64("fractional-nash")
+        game = problem
+        require_linear_quadratic(game, "fractional-nash")
+        kappa = game.permanent_impact
+        reach = (
+            (game.targets >= game.horizon * game.lowest_trade)
+            & (game.targets <= game.horizon * game.highest_trade)
+        ).all()
+        is_valid = (kappa >= 0) & (kappa < 2) & reach
+        inner = fractional_equilibrium(
+            game,
+            jnp.where(is_valid, kappa, 1),
+            tol=self.tol,
+            max_steps=self.max_steps,
+        )
+        trades = inner.value
+        schedules = _settle(game, round_positions(game, trades), self.max_rounds)
+        status = Status.where(is_valid, inner.status, Status.invalid_input)
+        value = FractionalSchedules(
+            jnp.where(is_valid, trades, jnp.nan), jnp.where(is_valid, schedules, 0)
+        )
+        residual = jnp.where(is_valid, inner.residual, jnp.nan)
+        return Solution(value, status, residual, inner.num_steps)
+
+
+def require_linear_quadratic(game: TradingGame, solver: str) -> None:
+    """Raise ValueError for general one-step costs, known from the game's structure."""
+    if game.is_general:
+        raise ValueError(f"{solver} {_LINEAR_RULE}")
+
+
+_LINEAR_RULE = (
+    "needs linear temporary impact, no fee and the same trade limits at every step"
+)
+
+
+def check_linear_quadratic(problem: Mapping[str, Any], solver: str) -> None:
+    """Raise InadmissibleError naming the key that makes one-step costs general."""
+    for name in ("temporary_exponent", "fixed_fee"):
+        value = problem.get(name)
+        if value is not None:
+            rule = f"be left out for {solver}, which {_LINEAR_RULE}"
+            raise InadmissibleError(name, rule, value)
+    for name in ("min_trade", "max_trade"):
+        value = problem[name]
+        if isinstance(value, list | tuple) and len(set(value)) > 1:
+            rule = f"be one number for {solver}, which {_LINEAR_RULE}"
+            raise InadmissibleError(name, rule, value)
+
+
+def fractional_equilibrium(
+    game: TradingGame,
+    permanent_impact: Float[Array, ""],
+    *,
+    tol: Float[Array, ""] | float,
+    max_steps: int,
+) -> Solution[Float[Array, "players horizon"]]:
+    """Return the equilibrium in fractional shares, shape (players, horizon).
+
+    Args:
+        game: one instance in float64; its own permanent impact is not read.
+        permanent_impact: kappa in [0, 2), shape ().
+        tol: of the residual, relative to the largest average trade.
+        max_steps: largest number of splitting steps (static).
+    """
+    horizon, players = game.horizon, game.num_players
+    dtype = permanent_impact.dtype
+    low, high = (jnp.asarray(bound, dtype)[None] for bound in game.trade_bounds)
+    targets = game.targets.astype(dtype)
+    identity, ones = jnp.eye(horizon, dtype=dtype), jnp.ones(horizon, dtype)
+    impact = identity + permanent_impact * jnp.tril(
+        jnp.ones((horizon, horizon), dtype), -1
+    )
+
+    def dot(left, right):
+        return jnp.matmul(left, right, precision=_HIGHEST)
+
+    # Without bounds: (n M + M') S is constant, and so is M' a_i + M S for every player.
+    total = jnp.linalg.solve(players * impact + impact.T, ones)
+    total = total * (targets.sum() / total.sum())
+    pair = jnp.stack([ones, dot(impact, total)], axis=1)
+    level, shift = jnp.linalg.solve(impact.T, pair).T
+    price = (targets + shift.sum()) / level.sum()
+    start = price[:, None] * level[None] - shift[None]
+
+    # Resolvent of the linear conditions, the multipliers of the targets eliminated.
+    inverse = jnp.linalg.inv(identity + impact.T)
+    along = inverse.sum(axis=1)
+    along = along / along.sum()
+    inverse = inverse - along[:, None] * inverse.sum(axis=0)[None]
+    coupled = jnp.linalg.inv(identity + players * dot(inverse, impact))
+
+    def resolve(point):
+        total = dot(inverse, point.sum(axis=0)) + along * targets.sum()
+        total = dot(coupled, total)
+        point = point - dot(impact, total)[None]
+        return dot(point, inverse.T) + targets[:, None] * along[None]
+
+    scale = jnp.maximum(jnp.abs(targets).max() / horizon, 1)
+
+    def step(state):
+        point, _ = state
+        inside = jnp.clip(point, low, high)
+        move = resolve(2 * inside - point) - inside
+        return (point + move, inside), jnp.abs(move).max() / scale
+
+    solution = iterate_until(step, (start, start), tol=tol, max_steps=max_steps)
+    return eqx.tree_at(lambda s: s.value, solution, solution.value[1])
+
+
+def round_positions(
+    game: TradingGame,
+    trades: Float[Array, "players horizon"],
+    thresholds: Float[Array, " players"] | None = None,
+) -> Int[Array, "players horizon"]:
+    """Round fractional schedules to whole lots by their cumulative positions.
+
+    Args:
+        game: one instance.
+        trades: fractional schedules that meet targets and limits.
+        thresholds: position t is `floor(fractional position + threshold)`, in (0, 1);
+            spread evenly over the players if None.
+
+    Returns:
+        Schedules that meet the targets, every trade next to the fractional one, shape
+        (players, horizon), int32.
+    """
+    players = trades.shape[0]
+    if thresholds is None:
+        place = jnp.arange(players, dtype=trades.dtype)
+        thresholds = (place + 0.5) / players
+    # Rounding errors of sums must not move a position that is whole.
+    position = jnp.cumsum(trades, axis=1)
+    nearest = jnp.round(position)
+    scale = jnp.maximum(jnp.abs(position).max(), 1)
+    position = jnp.where(jnp.abs(position - nearest) < 1e-9 * scale, nearest, position)
+    whole = jnp.floor(position + thresholds[:, None]).astype(jnp.int32)
+    whole = whole.at[:, -1].set(game.targets)
+    return jnp.diff(whole, axis=1, prepend=jnp.zeros((players, 1), jnp.int32))
+
+
+def _settle(game: TradingGame, schedules: Int[Array, "players horizon"], rounds: int):
+    """Let players respond in turn; return the profile with the smallest largest gain."""
+    weight = game.own_cost_weight
+
+    def respond(flow, own, target):
+        linear = game.price_pressure(flow - own)
+        best = separable_response(
+            linear,
+            weight,
+            target,
+            min_trade=game.lowest_trade,
+            max_trade=game.highest_trade,
+        )
+        less, more = (
+            (own - best).astype(linear.dtype),
+            (own + best).astype(linear.dtype),
+        )
+        return best, (linear * less + weight * less * more).sum()
+
+    def largest_gain(profile):
+        flow = profile.sum(axis=0, dtype=profile.dtype)
+        _, gains = jax.vmap(lambda a, v: respond(flow, a, v))(profile, game.targets)
+        return gains.max()
+
+    def move(flow, player):
+        own, target = player
+        best, gain = respond(flow, own, target)
+        new = jnp.where(gain > 0, best, own)
+        return flow + new - own, new
+
+    def step(carry):
+        profile, best, least, count = carry
+        flow = profile.sum(axis=0, dtype=profile.dtype)
+        _, profile = jax.lax.scan(move, flow, (profile, game.targets))
+        gain = largest_gain(profile)
+        best = jnp.where(gain < least, profile, best)
+        return profile, best, jnp.minimum(gain, least), count + 1
+
+    def unfinished(carry):
+        return (carry[2] > 0) & (carry[3] < rounds)
+
+    is_inside = (
+        (schedules >= game.lowest_trade) & (schedules <= game.highest_trade)
+    ).all(axis=1)
+    even = jax.vmap(
+        lambda target: separable_response(
+            jnp.zeros(game.horizon, weight.dtype),
+            jnp.ones((), weight.dtype),
+            target,
+            min_trade=game.lowest_trade,
+            max_trade=game.highest_trade,
+        )
+    )(game.targets)
+    schedules = jnp.where(is_inside[:, None], schedules, even)
+    carry = schedules, schedules, largest_gain(schedules), jnp.zeros((), jnp.int32)
+    return jax.lax.while_loop(unfinished, step, carry)[1]
