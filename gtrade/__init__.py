@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gtrade.catalog.evidence import verify as verify
     from gtrade.problems.base import make_batch as make_batch
+    from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
     from gtrade.responses.dynamic_programming import (
         shortest_schedule as shortest_schedule,
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
     from gtrade.solvers.best_response import (
         BestResponseDynamics as BestResponseDynamics,
     )
+    from gtrade.solvers.correlated import CorrelatedLP as CorrelatedLP
+    from gtrade.solvers.double_oracle import DoubleOracle as DoubleOracle
+    from gtrade.solvers.fractional_nash import FractionalNash as FractionalNash
     from gtrade.solvers.ftpl import FTPL as FTPL
+    from gtrade.solvers.lemke_howson import LemkeHowson as LemkeHowson
     from gtrade.solvers.self_play import face as face
+    from gtrade.solvers.support_enumeration import (
+        SupportEnumeration as SupportEnumeration,
+    )
     from gtrade.solvers.swap_regret import SwapFTPL as SwapFTPL
     from gtrade.solving import solve as solve
     from gtrade.solving import solve_batch as solve_batch
@@ -33,9 +41,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BestResponseDynamics": "gtrade.solvers.best_response",
+    "BimatrixGame": "gtrade.problems.bimatrix",
+    "CorrelatedLP": "gtrade.solvers.correlated",
+    "DoubleOracle": "gtrade.solvers.double_oracle",
     "FTPL": "gtrade.solvers.ftpl",
+    "FractionalNash": "gtrade.solvers.fractional_nash",
+    "LemkeHowson": "gtrade.solvers.lemke_howson",
     "Solution": "gtrade.solution",
     "Status": "gtrade.solution",
+    "SupportEnumeration": "gtrade.solvers.support_enumeration",
     "SwapFTPL": "gtrade.solvers.swap_regret",
     "TradingGame": "gtrade.problems.discrete_trading",
     "best_response": "gtrade.responses.separable",

@@ -5,7 +5,10 @@ import importlib
 from gtrade.catalog.base import ModelEntry
 from gtrade.catalog.base import resolve as resolve
 
-MODELS = {"trading-game": "gtrade.catalog.trading_game"}
+MODELS = {
+    "trading-game": "gtrade.catalog.trading_game",
+    "bimatrix": "gtrade.catalog.bimatrix",
+}
 
 
 def get_model(name: str) -> ModelEntry:

@@ -1,6 +1,7 @@
 """Catalog entry of the discrete trading game (Kearns & Shi 2025)."""
 
 from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
+from gtrade.catalog.correlated import correlated_entry
 
 _NOISE = Parameter(
     "noise",
@@ -10,6 +11,133 @@ _NOISE = Parameter(
     unit="cost per share",
     default=50.0,
     choices=("theory",),
+)
+
+_EQUILIBRIUM_FIGURES = "gtrade.plotting.equilibria:figures"
+_NASH_COLUMNS = (
+    Column("exploitability", "largest gain from a unilateral deviation", "cost"),
+    Column("welfare", "total expected cost; lower is better", "cost"),
+    Column("is_pure", "whether every player plays one schedule"),
+    Column("values", "expected cost of each player", "cost", ("players",)),
+    Column("support_size", "schedules in use", "1", ("players",)),
+    Column("mean_trades", "expected flow", "shares", ("players", "horizon")),
+)
+_NASH_HEADLINE = ("exploitability", "welfare", "is_pure", "support_size")
+
+_DOUBLE_ORACLE = SolverEntry(
+    "double-oracle",
+    "gtrade.solvers.double_oracle:DoubleOracle",
+    "An exact Nash equilibrium of two players, pure or mixed, for every kappa.",
+    "McMahan, Gordon & Blum 2003; Lemke & Howson 1964",
+    (
+        Parameter(
+            "tol",
+            "number",
+            "gain that counts as none, relative to the largest absolute cost of a"
+            " player among the schedules considered; greater than 0",
+            default=1e-12,
+        ),
+        Parameter(
+            "start",
+            "text",
+            'where the sets of schedules start; "portfolio": fractional, then even',
+            default="portfolio",
+            is_static=True,
+            choices=("portfolio", "fractional", "even", "random"),
+        ),
+        Parameter(
+            "max_support",
+            "integer",
+            "most schedules in a player's set; at least 2",
+            "schedules",
+            default=128,
+            is_static=True,
+        ),
+        Parameter(
+            "max_steps",
+            "integer",
+            "most best-response steps from one start; at least 1",
+            "steps",
+            default=500,
+            is_static=True,
+        ),
+    ),
+    precision="f64",
+    evidence=Evidence(
+        columns=_NASH_COLUMNS,
+        arrays=(
+            Column(
+                "supports",
+                "schedules in each player's set, padded",
+                "shares",
+                ("players", "support", "horizon"),
+            ),
+            Column(
+                "weights",
+                "their probabilities, zero where not in use",
+                "1",
+                ("players", "support"),
+            ),
+        ),
+        headline=_NASH_HEADLINE,
+        figures=_EQUILIBRIUM_FIGURES,
+    ),
+)
+
+_FRACTIONAL_NASH = SolverEntry(
+    "fractional-nash",
+    "gtrade.solvers.fractional_nash:FractionalNash",
+    "The equilibrium in fractional shares of any number of players, for kappa < 2,"
+    " and whole lots close to it.",
+    "Douglas-Rachford splitting of a strictly monotone variational inequality",
+    (
+        Parameter(
+            "tol",
+            "number",
+            "of the residual, relative to the largest average trade; greater than 0",
+            default=1e-10,
+        ),
+        Parameter(
+            "max_steps",
+            "integer",
+            "most splitting steps; at least 1",
+            "steps",
+            default=20_000,
+            is_static=True,
+        ),
+        Parameter(
+            "max_rounds",
+            "integer",
+            "rounds of best responses after rounding to whole lots; at least 0",
+            "rounds",
+            default=10,
+            is_static=True,
+        ),
+    ),
+    precision="f64",
+    evidence=Evidence(
+        columns=(
+            _NASH_COLUMNS[0],
+            Column(
+                "lots_exploitability",
+                "the same of the schedules in whole lots, in the game of whole lots",
+                "cost",
+            ),
+            _NASH_COLUMNS[1],
+            Column("lots_welfare", "total cost of the whole lots", "cost"),
+            *_NASH_COLUMNS[2:],
+        ),
+        arrays=(
+            Column("lots", "schedules in whole lots", "shares", ("players", "horizon")),
+        ),
+        headline=(
+            "exploitability",
+            "lots_exploitability",
+            "welfare",
+            "lots_welfare",
+        ),
+        figures=_EQUILIBRIUM_FIGURES,
+    ),
 )
 
 ENTRY = ModelEntry(
@@ -153,6 +281,9 @@ ENTRY = ModelEntry(
                 _NOISE,
             ),
         ),
+        _DOUBLE_ORACLE,
+        _FRACTIONAL_NASH,
+        correlated_entry(_EQUILIBRIUM_FIGURES, has_schedules=True),
     ),
     verify="gtrade.verification.play:verify_trading_solution",
     evidence=Evidence(

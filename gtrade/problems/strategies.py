@@ -4,7 +4,7 @@ Solvers return them, verification reads them; they know neither.
 """
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 class MixedPair(eqx.Module):
@@ -17,6 +17,20 @@ class MixedPair(eqx.Module):
 
     row: Float[Array, " rows"]
     col: Float[Array, " cols"]
+
+
+class MixedPairs(eqx.Module):
+    """Several mixed pairs of one bimatrix game, padded.
+
+    Attributes:
+        row: strategies of the row player, shape (pairs, rows).
+        col: strategies of the column player, shape (pairs, cols).
+        is_found: which places hold a pair, shape (pairs,).
+    """
+
+    row: Float[Array, "pairs rows"]
+    col: Float[Array, "pairs cols"]
+    is_found: Bool[Array, " pairs"]
 
 
 class MixedSchedules(eqx.Module):

@@ -22,7 +22,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gtrade._arrays import as_float
 from gtrade._checks import (
-    InadmissibleError,
     check,
     check_integer,
     check_positive,
@@ -32,6 +31,7 @@ from gtrade.numerics.loops import iterate_until
 from gtrade.numerics.precision import require_float64
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.general_costs import check_linear, require_linear
 from gtrade.problems.strategies import FractionalSchedules
 from gtrade.responses.separable import separable_response
 from gtrade.solution import Solution, Status
@@ -77,7 +77,7 @@ class FractionalNash(AbstractSolver):
     def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
         """Raise ValueError for games whose fractional equilibrium is not unique."""
         del numbers
-        check_linear_quadratic(problem, "fractional-nash")
+        check_linear("fractional-nash", problem)
         rule = (
             "be less than 2 for fractional-nash: only then is the game in fractional"
             " shares strictly monotone"
@@ -106,7 +106,7 @@ class FractionalNash(AbstractSolver):
         """
         require_float64("fractional-nash")
         game = problem
-        require_linear_quadratic(game, "fractional-nash")
+        require_linear("fractional-nash", game)
         kappa = game.permanent_impact
         reach = (
             (game.targets >= game.horizon * game.lowest_trade)
@@ -127,31 +127,6 @@ class FractionalNash(AbstractSolver):
         )
         residual = jnp.where(is_valid, inner.residual, jnp.nan)
         return Solution(value, status, residual, inner.num_steps)
-
-
-def require_linear_quadratic(game: TradingGame, solver: str) -> None:
-    """Raise ValueError for general one-step costs, known from the game's structure."""
-    if game.is_general:
-        raise ValueError(f"{solver} {_LINEAR_RULE}")
-
-
-_LINEAR_RULE = (
-    "needs linear temporary impact, no fee and the same trade limits at every step"
-)
-
-
-def check_linear_quadratic(problem: Mapping[str, Any], solver: str) -> None:
-    """Raise InadmissibleError naming the key that makes one-step costs general."""
-    for name in ("temporary_exponent", "fixed_fee"):
-        value = problem.get(name)
-        if value is not None:
-            rule = f"be left out for {solver}, which {_LINEAR_RULE}"
-            raise InadmissibleError(name, rule, value)
-    for name in ("min_trade", "max_trade"):
-        value = problem[name]
-        if isinstance(value, list | tuple) and len(set(value)) > 1:
-            rule = f"be one number for {solver}, which {_LINEAR_RULE}"
-            raise InadmissibleError(name, rule, value)
 
 
 def fractional_equilibrium(
@@ -246,7 +221,7 @@ def round_positions(
 
 
 def _settle(game: TradingGame, schedules: Int[Array, "players horizon"], rounds: int):
-    """Let players respond in turn; return the profile with the smallest largest gain."""
+    """Let players respond in turn; return the profile of the smallest largest gain."""
     weight = game.own_cost_weight
 
     def respond(flow, own, target):

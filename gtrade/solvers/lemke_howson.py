@@ -112,9 +112,8 @@ class LemkeHowson(AbstractSolver):
         require_float64("lemke-howson")
         game = problem
         rows, cols = game.shape
-        is_valid = (
-            jnp.isfinite(game.costs_row).all() & jnp.isfinite(game.costs_col).all()
-        )
+        both = jnp.stack([game.costs_row, game.costs_col])
+        is_valid = jnp.isfinite(both).all()
         found = pivot_to_equilibrium(
             jnp.where(is_valid, game.costs_row, 0),
             jnp.where(is_valid, game.costs_col, 0),

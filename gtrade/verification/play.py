@@ -6,11 +6,21 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.strategies import (
+    CorrelatedExtremes,
+    FractionalSchedules,
+    MixedSchedules,
+)
 from gtrade.responses.dynamic_programming import is_unrolled
 from gtrade.solution import Solution, has_value
+from gtrade.verification.correlated import verify_correlated_trading
 from gtrade.verification.dependence import tv_distance, tv_distance_ks25
 from gtrade.verification.exploitability import best_response_gaps
 from gtrade.verification.general import deviation_gains
+from gtrade.verification.nash import (
+    verify_fractional_schedules,
+    verify_mixed_schedules,
+)
 from gtrade.verification.regret import (
     average_costs,
     external_regret,
@@ -30,8 +40,9 @@ def verify_trading_solution(
         game: one instance, in float64.
         solver: what produced the solution; only its choice of oracle is read, so that
             the certificate can use the other one.
-        solution: its `value.schedules` is a history, shape (rounds, players, horizon).
-        arrays: arrays wanted besides: "regret_curve", "schedules".
+        solution: mixed, fractional or correlated schedules, or play: then
+            `value.schedules` is a history, shape (rounds, players, horizon).
+        arrays: names of arrays wanted besides.
 
     Returns:
         Columns and arrays by name; NaN where the solver had no answer.
@@ -40,6 +51,12 @@ def verify_trading_solution(
         ValueError: if the history of a game with general one-step costs has several
             rounds.
     """
+    if isinstance(solution.value, MixedSchedules):
+        return verify_mixed_schedules(game, solution, arrays)
+    if isinstance(solution.value, FractionalSchedules):
+        return verify_fractional_schedules(game, solution, arrays)
+    if isinstance(solution.value, CorrelatedExtremes):
+        return verify_correlated_trading(game, solver, solution, arrays)
     schedules = solution.value.schedules
     low, high = game.lowest_trade, game.highest_trade
     oracle = separable_oracle(game)
