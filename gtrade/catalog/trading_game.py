@@ -40,10 +40,11 @@ _DOUBLE_ORACLE = SolverEntry(
         Parameter(
             "start",
             "text",
-            'where the sets of schedules start; "portfolio": fractional, then even',
+            'where the sets of schedules start; "portfolio": fractional, even and front'
+            " in turn",
             default="portfolio",
             is_static=True,
-            choices=("portfolio", "fractional", "even", "random"),
+            choices=("portfolio", "fractional", "even", "front", "random"),
         ),
         Parameter(
             "max_support",

@@ -8,8 +8,9 @@ flow decides it, otherwise its expected one-step costs do.
 
 Where the sets start decides how long that takes. For kappa < 2 an equilibrium in whole
 lots lies next to the one in fractional shares, so its roundings are the first start
-(beyond 2 those of a game just below 2); an even schedule is the second. Small sets are
-tried before large ones, since the cost of pivoting grows with the square of their size.
+(beyond 2 those of a game just below 2); even schedules, and schedules that trade as
+early as they may, come next. Small sets are tried before large ones, since the cost of
+pivoting grows with the square of their size.
 A full set lets go of the schedule that has been out of use for longest.
 """
 
@@ -41,11 +42,13 @@ from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.fractional_nash import fractional_equilibrium, round_positions
 from gtrade.solvers.lemke_howson import pivot_to_equilibrium
 
-STARTS = ("portfolio", "fractional", "even", "random")
+STARTS = ("portfolio", "fractional", "even", "front", "random")
 
 # Sets of this size are tried before sets of the full size.
 _SMALL_SUPPORT = 32
 _SMALL_STEPS = 64
+# Starts that are tried again with sets of full size.
+_LARGE_STARTS = 2
 # Roundings of the fractional equilibrium that a player's set starts from.
 _NUM_ROUNDINGS = 10
 # Beyond it the splitting method of the fractional game would converge too slowly.
@@ -65,8 +68,9 @@ class DoubleOracle(AbstractSolver):
         tol: largest gain from a deviation, relative to the largest absolute cost of a
             player among the schedules considered, shape ().
         start: where the sets of schedules start (static): "fractional", "even",
-            "random" (best responses to random prices; needs a key, which also draws
-            the first label of the pivoting), or "portfolio", fractional and then even.
+            "front" (as early as the limits allow), "random" (best responses to random
+            prices; needs a key, which also draws the first label of the pivoting), or
+            "portfolio", the first three in turn.
         max_support: most schedules in a player's set (static).
         max_steps: most best-response steps from one start (static).
     """
@@ -139,26 +143,33 @@ class DoubleOracle(AbstractSolver):
     def _solve_one(self, game: TradingGame, tol, key) -> Solution[MixedSchedules]:
         low, high = (jnp.asarray(bound) for bound in game.trade_bounds)
         kappa = game.permanent_impact
-        reach = (game.targets >= low.sum()) & (game.targets <= high.sum())
+        # Columns of targets are 64-bit where they are traced.
+        dtype = game.targets.dtype
+        least, most = low.sum(dtype=dtype), high.sum(dtype=dtype)
+        reach = (game.targets >= least) & (game.targets <= most)
         is_valid = jnp.isfinite(kappa) & (kappa >= 0) & reach.all()
         # Inadmissible numbers must not reach the oracles: they could hang there.
         game = eqx.tree_at(
             lambda g: (g.targets, g.permanent_impact),
             game,
             (
-                jnp.clip(game.targets, low.sum(), high.sum()),
+                jnp.clip(game.targets, least, most).astype(jnp.int32),
                 jnp.where(is_valid, kappa, 0),
             ),
         )
         tol = tol.astype(kappa.dtype)
-        starts, labels = self._starts(game, key)
-        sizes = sorted({min(_SMALL_SUPPORT, self.max_support), self.max_support})
+        starts, label = self._starts(game, key)
         best = _Best.nothing(game, self.max_support)
-        for size in sizes:
-            steps = self.max_steps
-            if size < self.max_support:
-                steps = min(steps, _SMALL_STEPS)
-            best = _search(game, starts, labels, best, tol, size, steps)
+        if self.max_support > _SMALL_SUPPORT:
+            # Which of several equilibria of a restricted game is found decides much:
+            # small sets are cheap enough to try every start with two first labels.
+            several, steps = jnp.concatenate([starts, starts]), _SMALL_STEPS
+            labels = label + jnp.arange(len(several), dtype=jnp.int32) // len(starts)
+            steps = min(steps, self.max_steps)
+            best = _search(game, several, labels, best, tol, _SMALL_SUPPORT, steps)
+        labels = jnp.broadcast_to(label, (min(len(starts), _LARGE_STARTS),))
+        size, steps = self.max_support, self.max_steps
+        best = _search(game, starts[: len(labels)], labels, best, tol, size, steps)
         converged = best.gap <= tol
         status = Status.where(converged, Status.converged, Status.stalled)
         status = Status.where(is_valid, status, Status.invalid_input)
@@ -171,20 +182,23 @@ class DoubleOracle(AbstractSolver):
         return Solution(value, status, residual, best.steps)
 
     def _starts(self, game: TradingGame, key):
-        """Return starting schedules (starts, 2, count, horizon) and first labels."""
-        kinds = ("fractional", "even") if self.start == "portfolio" else (self.start,)
+        """Return starting schedules (starts, 2, count, horizon) and the first label."""
+        kinds = (self.start,)
+        if self.start == "portfolio":
+            kinds = ("fractional", "even", "front")
         starts, label = [], jnp.zeros((), jnp.int32)
         for kind in kinds:
             if kind == "fractional":
                 starts.append(_roundings(game))
-            elif kind == "even":
-                even = _even_schedules(game)
-                starts.append(jnp.repeat(even[:, None], _NUM_ROUNDINGS, axis=1))
-            else:
+            elif kind == "random":
                 price_key, label_key = jax.random.split(key)
                 starts.append(_random_schedules(game, price_key))
                 label = jax.random.randint(label_key, (), 0, 2**16, jnp.int32)
-        return jnp.stack(starts), jnp.broadcast_to(label, (len(kinds),))
+            else:
+                make = _even_schedules if kind == "even" else _front_schedules
+                schedules = make(game)[:, None]
+                starts.append(jnp.repeat(schedules, _NUM_ROUNDINGS, axis=1))
+        return jnp.stack(starts), label
 
 
 class _Best(NamedTuple):
@@ -392,16 +406,40 @@ def _cheapest(game: TradingGame, prices, weight, player: int):
 
 
 def _even_schedules(game: TradingGame):
-    prices = jnp.zeros(game.horizon, game.permanent_impact.dtype)
-    weight = jnp.ones((), prices.dtype)
+    """Return schedules as even as whole lots and limits allow, (2, horizon).
+
+    Where limits permit, odd lots are spread over the horizon: double oracles that
+    start there need far fewer steps than from an arrangement by ties.
+    """
+    dtype = game.permanent_impact.dtype
+    spread = game.targets[:, None].astype(dtype) / game.horizon
+    spread = jnp.broadcast_to(spread, (2, game.horizon))
+    rounded = round_positions(game, spread, jnp.full((2,), 0.5, dtype))
+    prices, weight = jnp.zeros(game.horizon, dtype), jnp.ones((), dtype)
+    fitted = jnp.stack([_cheapest(game, prices, weight, i) for i in (0, 1)])
+    return jnp.where(_is_within(game, rounded)[:, None], rounded, fitted)
+
+
+def _front_schedules(game: TradingGame):
+    """Return schedules that trade as early as the limits allow, (2, horizon)."""
+    prices = jnp.arange(game.horizon, dtype=game.permanent_impact.dtype)
+    weight = jnp.zeros((), prices.dtype)
     return jnp.stack([_cheapest(game, prices, weight, i) for i in (0, 1)])
+
+
+def _is_within(game: TradingGame, schedules):
+    """Return whether every trade respects its step's limits, shape (...)."""
+    low, high = (jnp.asarray(bound) for bound in game.trade_bounds)
+    shape = (1,) * (schedules.ndim - 1) + (-1,)
+    low, high = low.reshape(shape), high.reshape(shape)
+    return ((schedules >= low) & (schedules <= high)).all(axis=-1)
 
 
 def _random_schedules(game: TradingGame, key):
     """Return best responses to random prices, (2, count, horizon)."""
     dtype = game.permanent_impact.dtype
     spread = 2.0 * (game.highest_trade - game.lowest_trade)
-    shape = (2, _NUM_ROUNDINGS // 2, game.horizon)
+    shape = (2, _NUM_ROUNDINGS, game.horizon)
     prices = spread * jax.random.uniform(key, shape, dtype)
     weight = jnp.ones((), dtype)
     return jnp.stack(
@@ -421,7 +459,6 @@ def _roundings(game: TradingGame):
     rounded = jax.vmap(
         lambda u: round_positions(game, trades, jnp.broadcast_to(u, (2,)))
     )(thresholds)
-    low, high = (jnp.asarray(bound) for bound in game.trade_bounds)
-    is_feasible = ((rounded >= low) & (rounded <= high)).all(axis=-1)
+    is_feasible = _is_within(game, rounded)
     rounded = jnp.where(is_feasible[..., None], rounded, _even_schedules(game)[None])
     return jnp.swapaxes(rounded, 0, 1)

@@ -113,6 +113,9 @@ class FractionalNash(AbstractSolver):
             & (game.targets <= game.horizon * game.highest_trade)
         ).all()
         is_valid = (kappa >= 0) & (kappa < 2) & reach
+        # Columns of targets are 64-bit where they are traced.
+        targets = jnp.where(reach, game.targets, 0).astype(jnp.int32)
+        game = eqx.tree_at(lambda g: g.targets, game, targets)
         inner = fractional_equilibrium(
             game,
             jnp.where(is_valid, kappa, 1),
@@ -186,7 +189,15 @@ def fractional_equilibrium(
         return (point + move, inside), jnp.abs(move).max() / scale
 
     solution = iterate_until(step, (start, start), tol=tol, max_steps=max_steps)
-    return eqx.tree_at(lambda s: s.value, solution, solution.value[1])
+    inside = solution.value[1]
+    # The iterate meets the limits exactly and the targets to `tol`; mend the targets
+    # where there is room, so that a schedule is never cheaper for falling short.
+    has_room = (inside > low + tol * scale) & (inside < high - tol * scale)
+    count = jnp.maximum(has_room.sum(axis=1), 1).astype(dtype)
+    missing = (targets - inside.sum(axis=1)) / count
+    mended = jnp.where(has_room, inside + missing[:, None], inside)
+    mended = jnp.clip(mended, low, high)
+    return eqx.tree_at(lambda s: s.value, solution, mended)
 
 
 def round_positions(

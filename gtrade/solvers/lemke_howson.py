@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from gtrade._arrays import as_float
+from gtrade._arrays import as_float, as_int
 from gtrade._checks import check_integer, check_positive, check_shape
 from gtrade.numerics.lanes import lanes_last
 from gtrade.numerics.precision import require_float64
@@ -71,7 +71,7 @@ class LemkeHowson(AbstractSolver):
     """
 
     tol: Float[Array, ""] = eqx.field(converter=as_float, default=1e-10)
-    initial_label: Int[Array, ""] = eqx.field(converter=jnp.asarray, default=0)
+    initial_label: Int[Array, ""] = eqx.field(converter=as_int, default=0)
     max_pivots: int = eqx.field(static=True, default=2000)
     num_starts: int = eqx.field(static=True, default=10)
 
@@ -134,7 +134,7 @@ def pivot_to_equilibrium(
     costs_row: Float[Array, "rows cols"],
     costs_col: Float[Array, "rows cols"],
     *,
-    tol: Float[Array, ""],
+    tol: Float[Array, ""] | float,
     initial_label: Int[Array, ""] | int = 0,
     has_row: Bool[Array, " rows"] | None = None,
     has_col: Bool[Array, " cols"] | None = None,
@@ -315,8 +315,9 @@ def _pivot_lanes(
     game = jnp.arange(width, dtype=jnp.int32)
     zero = jnp.zeros((width,), jnp.int32)
     dtype = payoffs_row.dtype
+    unset: Any = None
     blank = _Lanes(
-        *(None,) * 9,
+        *(unset,) * 9,
         spent=zero,
         is_done=zero == 1,
         best=(

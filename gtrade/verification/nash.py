@@ -40,9 +40,11 @@ def verify_mixed_schedules(
     schedules = value.schedules.astype(jnp.int64)
     weights = value.weights
     is_used = weights != 0
-    lows, highs = (jnp.asarray(bound, jnp.int64) for bound in game.trade_bounds)
+    lows, highs = (
+        jnp.asarray(bound, jnp.int64)[None, None] for bound in game.trade_bounds
+    )
     is_feasible = ((schedules >= lows) & (schedules <= highs)).all(axis=2) & (
-        schedules.sum(axis=2) == game.targets[:, None]
+        schedules.sum(axis=2) == game.targets.astype(jnp.int64)[:, None]
     )
     is_mixture = (weights >= 0).all() & (
         jnp.abs(weights.sum(axis=1) - 1) <= _PROBABILITY_TOLERANCE
@@ -79,7 +81,7 @@ def _linear_costs(game, schedules, weights, means, player: int):
     pressure = game.price_pressure(means.sum(axis=0) - means[player])
     # A player's own cost does not depend on the order of its trades.
     fixed = game.permanent_impact / 2 * game.targets[player].astype(means.dtype) ** 2
-    costs = (own * pressure + game.own_cost_weight * own**2).sum(axis=1)
+    costs = (own * pressure[None] + game.own_cost_weight * own**2).sum(axis=1)
     best = least_cost_bound(
         pressure,
         game.own_cost_weight,
@@ -112,7 +114,8 @@ def _general_costs(game, schedules, weights, player: int):
         cost = trade.astype(dtype) * (price + game.permanent_impact * held)
         if game.fixed_fee is not None:
             cost = cost + jnp.where(trade != 0, game.fixed_fee, 0)
-        return jnp.where((trade >= lows[t]) & (trade <= highs[t]), cost, jnp.inf)
+        low, high = lows[t].astype(trade.dtype), highs[t].astype(trade.dtype)
+        return jnp.where((trade >= low) & (trade <= high), cost, jnp.inf)
 
     def cost_of(schedule):
         holdings = jnp.cumsum(schedule) - schedule
@@ -174,7 +177,7 @@ def verify_fractional_schedules(
         (misses <= _TARGET_TOLERANCE)
         & ((trades >= low) & (trades <= high)).all()
         & ((whole >= low) & (whole <= high)).all()
-        & (whole.sum(axis=1) == game.targets).all()
+        & (whole.sum(axis=1) == game.targets.astype(jnp.int64)).all()
     )
     columns = {
         "exploitability": gains.max(),

@@ -75,7 +75,7 @@ def _dual_bound(linear, weight, target, low: int, high: int, in_whole_lots: bool
 
 def _sorted_bound(linear, weight, target, low: int, high: int):
     horizon, span = linear.shape[0], high - low
-    units = target - horizon * low
+    units = target.astype(jnp.int64) - horizon * low
     # Trades from largest to smallest, prices from smallest to largest.
     steps = jnp.arange(horizon, dtype=jnp.int64)
     trades = (low + jnp.clip(units - span * steps, 0, span)).astype(linear.dtype)
