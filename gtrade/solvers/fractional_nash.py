@@ -167,17 +167,20 @@ def fractional_equilibrium(
     price = (targets + shift.sum()) / level.sum()
     start = price[:, None] * level[None] - shift[None]
 
-    # Resolvent of the linear conditions, the multipliers of the targets eliminated.
-    inverse = jnp.linalg.inv(identity + impact.T)
+    # Resolvent of the linear conditions, the multipliers of the targets eliminated. The
+    # more players, the stiffer their coupling: the step length 1 suits two of them, and
+    # its decay with their number was found by trial.
+    length = (2 / players) ** 0.5
+    inverse = jnp.linalg.inv(identity + length * impact.T)
     along = inverse.sum(axis=1)
     along = along / along.sum()
     inverse = inverse - along[:, None] * inverse.sum(axis=0)[None]
-    coupled = jnp.linalg.inv(identity + players * dot(inverse, impact))
+    coupled = jnp.linalg.inv(identity + players * length * dot(inverse, impact))
 
     def resolve(point):
         total = dot(inverse, point.sum(axis=0)) + along * targets.sum()
         total = dot(coupled, total)
-        point = point - dot(impact, total)[None]
+        point = point - length * dot(impact, total)[None]
         return dot(point, inverse.T) + targets[:, None] * along[None]
 
     scale = jnp.maximum(jnp.abs(targets).max() / horizon, 1)

@@ -150,6 +150,7 @@ def test_general_costs_and_limits_of_single_steps(in_float64):
     assert (np.abs(columns["exploitability"]) <= 1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_games(in_float64):
     kappas = np.linspace(0, 4, 6)
     games, solver = make([4, 7], kappas), gtrade.DoubleOracle(**QUICK)

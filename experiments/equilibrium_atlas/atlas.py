@@ -1,0 +1,88 @@
+"""What the atlas shares: runs, the planner's optimum, equilibria told apart."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "kearns_shi_2025"))
+
+import experiment
+from experiment import read_arguments, write
+
+__all__ = ["HERE", "by_point", "count_distinct", "planner", "read_arguments", "run"]
+__all__ += ["searched", "write"]
+
+KAPPA = "problem.permanent_impact"
+
+
+def run(arguments, spec, *, name=None, **settings) -> Any:
+    """Run a spec of the atlas, as `experiment.run` does its own."""
+    path = str((HERE / "specs" / spec).resolve())
+    return experiment.run(arguments, path, name=name or spec, **settings)
+
+
+def searched(arguments, spec, **settings) -> list[dict[str, Any]]:
+    """Return the equilibria found at every point, by random starts and the portfolio.
+
+    Only those whose search has converged count.
+    """
+    random = by_point(run(arguments, spec, **settings))
+    settings["changes"] = [
+        *settings.get("changes", ()),
+        'solver.start="portfolio"',
+    ]
+    settings["smoke"] = [*settings.get("smoke", ()), "run.replications=1"]
+    if not arguments.is_smoke:
+        settings["changes"].append("run.replications=1")
+    first = by_point(run(arguments, spec, name=f"{spec}_portfolio", **settings))
+    points = []
+    for one, many in zip(first, random, strict=True):
+        points.append({**many, "rows": one["rows"] + many["rows"]})
+        points[-1]["num_starts"] = len(points[-1]["rows"])
+        rows = [row for row in points[-1]["rows"] if row["status"] == "converged"]
+        points[-1]["rows"] = rows
+    return points
+
+
+def by_point(table) -> list[dict[str, Any]]:
+    """Return the problem of every point and its rows."""
+    columns = {name: table[name] for name in table.columns()}
+    points: dict[int, dict[str, Any]] = {}
+    for i in range(len(table)):
+        problem = dict(table.manifest["spec"]["problem"])
+        for key in table.swept:
+            problem[key.partition(".")[2]] = _plain(columns[key][i])
+        point = points.setdefault(
+            int(columns["point"][i]), {"problem": problem, "rows": []}
+        )
+        point["rows"].append({name: _plain(v[i]) for name, v in columns.items()})
+    return [points[key] for key in sorted(points)]
+
+
+def planner(problem) -> float:
+    """Return the least total cost of any schedules."""
+    from gtrade.plotting.trading import least_total_cost
+
+    known = ("horizon", "targets", "min_trade", "max_trade", "permanent_impact")
+    return least_total_cost(**{name: problem[name] for name in known})
+
+
+def count_distinct(rows) -> int:
+    """Return how many equilibria differ in costs or mean flows."""
+    seen = {
+        tuple(
+            np.round(
+                np.append(np.ravel(row["values"]), np.ravel(row["mean_trades"])), 4
+            )
+            + 0.0
+        )
+        for row in rows
+    }
+    return len(seen)
+
+
+def _plain(value):
+    return value.tolist() if hasattr(value, "tolist") else value
