@@ -171,7 +171,7 @@ def _coarse_equilibria(players: Sequence[_Player]) -> _Polytope:
         format="csr",
     )
     nothing = scipy.sparse.csr_array((sum(len(x) for x in rows), num_joint))
-    gains = scipy.sparse.block_diag(rows)
+    gains = scipy.sparse.block_diag([scipy.sparse.coo_array(x) for x in rows])
     return _Polytope(
         scipy.sparse.hstack([nothing, gains], format="csr"),
         equalities,
