@@ -114,7 +114,11 @@ class FractionalNash(AbstractSolver):
         ).all()
         is_valid = (kappa >= 0) & (kappa < 2) & reach
         # Columns of targets are 64-bit where they are traced.
-        targets = jnp.where(reach, game.targets, 0).astype(jnp.int32)
+        least, most = (
+            game.horizon * game.lowest_trade,
+            game.horizon * game.highest_trade,
+        )
+        targets = jnp.clip(game.targets, least, most).astype(jnp.int32)
         game = eqx.tree_at(lambda g: g.targets, game, targets)
         inner = fractional_equilibrium(
             game,

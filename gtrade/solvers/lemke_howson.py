@@ -112,11 +112,13 @@ class LemkeHowson(AbstractSolver):
         require_float64("lemke-howson")
         game = problem
         rows, cols = game.shape
-        both = jnp.stack([game.costs_row, game.costs_col])
-        is_valid = jnp.isfinite(both).all()
+        is_valid = (
+            jnp.isfinite(game.costs_row).all() & jnp.isfinite(game.costs_col).all()
+        )
         found = pivot_to_equilibrium(
-            jnp.where(is_valid, game.costs_row, 0),
-            jnp.where(is_valid, game.costs_col, 0),
+            # Narrower matrices are solved in float64 too.
+            jnp.where(is_valid, game.costs_row, 0).astype(jnp.float64),
+            jnp.where(is_valid, game.costs_col, 0).astype(jnp.float64),
             tol=self.tol,
             initial_label=self.initial_label,
             max_pivots=self.max_pivots,

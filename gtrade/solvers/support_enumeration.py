@@ -28,6 +28,8 @@ from gtrade.solvers.base import AbstractSolver
 
 # Pairs of supports beyond which enumeration is refused: 8 x 8 has 12 869.
 _MOST_PAIRS = 20_000
+# Probabilities up to this are rounding.
+_ZERO = 1e-13
 
 
 class SupportEnumeration(AbstractSolver):
@@ -86,8 +88,8 @@ class SupportEnumeration(AbstractSolver):
         is_valid = (
             jnp.isfinite(game.costs_row).all() & jnp.isfinite(game.costs_col).all()
         )
-        cost_row = _scaled(jnp.where(is_valid, game.costs_row, 0))
-        cost_col = _scaled(jnp.where(is_valid, game.costs_col, 0))
+        cost_row = _scaled(_wide(game.costs_row, is_valid))
+        cost_col = _scaled(_wide(game.costs_col, is_valid))
         supports = _support_pairs(rows, cols)
 
         def try_pair(pair):
@@ -99,8 +101,8 @@ class SupportEnumeration(AbstractSolver):
             tol = self.tol.astype(cost_row.dtype)
             is_found = (row >= -tol).all() & (col >= -tol).all() & (gap <= tol)
             # Each support is met exactly, so that no equilibrium is found twice.
-            is_found &= (row > tol).sum() == in_row.sum()
-            is_found &= (col > tol).sum() == in_col.sum()
+            is_found &= (row > _ZERO).sum() == in_row.sum()
+            is_found &= (col > _ZERO).sum() == in_col.sum()
             row, col = jnp.maximum(row, 0), jnp.maximum(col, 0)
             return row / row.sum(), col / col.sum(), is_found, gap
 
@@ -114,7 +116,9 @@ class SupportEnumeration(AbstractSolver):
         )
         status = Status.where(is_found.any(), Status.converged, Status.stalled)
         status = Status.where(is_valid, status, Status.invalid_input)
-        residual = jnp.where(is_found, gap[order], 0).max()
+        found_gap = jnp.where(is_found, gap[order], 0).max()
+        residual = jnp.where(is_found.any(), found_gap, gap.min())
+        residual = jnp.where(is_valid, residual, jnp.nan)
         num_steps = jnp.asarray(num_pairs, jnp.int32)
         return Solution(pairs, status, residual, num_steps)
 
@@ -134,6 +138,11 @@ def _support_pairs(rows: int, cols: int) -> tuple[Array, Array]:
                 in_row.append(np.isin(np.arange(rows), one))
                 in_col.append(np.isin(np.arange(cols), other))
     return jnp.asarray(np.array(in_row)), jnp.asarray(np.array(in_col))
+
+
+def _wide(costs, is_valid):
+    """Return costs in float64, zeros for inadmissible ones."""
+    return jnp.where(is_valid, costs, 0).astype(jnp.float64)
 
 
 def _scaled(costs):
