@@ -20,6 +20,8 @@ def main(argv=None):
     from gtrade.plotting.trading import flow_concentration, least_total_cost, welfare
 
     problem = table.manifest["spec"]["problem"]
+    # The keys of general one-step costs are absent from the paper's game.
+    problem = {name: value for name, value in problem.items() if value is not None}
     rows = summary(table, ["welfare"])
     layout = lay_out(actions)
     flow = actions["schedules"].astype(np.int64).sum(axis=2)
