@@ -42,7 +42,8 @@ class InadmissibleError(ValueError):
 
 
 def _show(value: Any) -> str:
-    return repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+    # Arrays of NumPy and jax alike, scalars included, show as plain numbers.
+    return repr(value.tolist() if hasattr(value, "tolist") else value)
 
 
 def check(

@@ -234,6 +234,8 @@ def solve_batch(
     if not is_batch(problems):
         raise ValueError("problems must be a batch (`gtrade.make_batch`), or use solve")
     size = len(jax.tree.leaves(problems)[0])
+    if size == 0:
+        raise ValueError("problems must hold at least one problem; got an empty batch")
     solvers = share_among(solvers.prepare(problems), size)
     for name, module in (("solvers", solvers), ("keys", keys)):
         lengths = {len(x) for x in jax.tree.leaves(module) if hasattr(x, "shape")}

@@ -9,7 +9,7 @@ import gtrade
 from gtrade._arrays import as_float
 from gtrade.numerics.lanes import fenced, in_blocks, lanes_last
 from gtrade.numerics.precision import integer_dtype_for
-from gtrade.problems.base import replace_static
+from gtrade.problems.base import replace_fields
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractHostSolver
 from gtrade.solving import HostProgram, LaneProgram, share_among, supported_options
@@ -100,11 +100,11 @@ def test_integer_widths():
 
 def test_static_fields_can_be_replaced_in_a_batch():
     batch = gtrade.make_batch(gtrade.FTPL, noise=np.array([1.0, 2.0]))
-    copy = replace_static(batch, target_range=(1, 2))
+    copy = replace_fields(batch, target_range=(1, 2))
     assert copy.target_range == (1, 2)
     np.testing.assert_array_equal(copy.noise, batch.noise)
     with pytest.raises(TypeError, match="no field 'target'"):
-        replace_static(batch, target=1)
+        replace_fields(batch, target=1)
 
 
 def test_batches_of_unequal_size_are_refused():
@@ -116,6 +116,8 @@ def test_batches_of_unequal_size_are_refused():
     with pytest.raises(ValueError, match="keys must have one entry for each of 3"):
         gtrade.solve_batch(games, solver, keys=jax.random.split(jax.random.key(0), 4))
     single = gtrade.TradingGame(**numbers, permanent_impact=0.0)
+    with pytest.raises(ValueError, match="at least one problem; got an empty batch"):
+        gtrade.solve_batch(jax.tree.map(lambda x: x[:0], games), solver)
     with pytest.raises(ValueError, match="problems must be a batch"):
         gtrade.solve_batch(single, solver)
 
@@ -127,7 +129,7 @@ class Scaled(AbstractHostSolver):
     num_targets: int = eqx.field(static=True, default=0)
 
     def prepare(self, problems):
-        return replace_static(self, num_targets=problems.targets.shape[-1])
+        return replace_fields(self, num_targets=problems.targets.shape[-1])
 
     def solve_on_host(self, problem, *, key=None):
         assert type(problem.targets) is np.ndarray

@@ -55,8 +55,8 @@ def is_batch(module: Any) -> bool:
     return False
 
 
-def replace_static(module: Model, **values: Any) -> Model:
-    """Return a copy with other static fields, single instance or batch alike.
+def replace_fields(module: Model, **values: Any) -> Model:
+    """Return a copy with some fields replaced, single instance or batch alike.
 
     `dataclasses.replace` would run the checks of a single instance on a batch.
     """

@@ -62,6 +62,7 @@ class BimatrixGame(AbstractProblem):
         """Check shapes, under tracing too."""
         check_shape((None, None), costs_row=self.costs_row)
         check_shape(self.costs_row.shape, costs_col=self.costs_col)
+        _check_matrix("costs_row", np.empty(self.costs_row.shape))
 
     @classmethod
     def validate(

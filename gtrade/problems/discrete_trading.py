@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from gtrade._arrays import as_float, as_int, as_optional_float
 from gtrade._checks import (
@@ -19,7 +19,7 @@ from gtrade._checks import (
     check_static,
 )
 from gtrade.numerics.precision import integer_dtype_for, widen
-from gtrade.problems.base import AbstractProblem
+from gtrade.problems.base import AbstractProblem, replace_fields
 from gtrade.problems.general_costs import as_limit, general_arguments, limits_per_step
 
 
@@ -160,6 +160,33 @@ class TradingGame(AbstractProblem):
         trades = np.arange(self.lowest_trade, self.highest_trade + 1)
         lows, highs = self.trade_bounds
         return (trades >= lows[:, None]) & (trades <= highs[:, None])
+
+    def admitted(self) -> tuple["TradingGame", Bool[Array, ""]]:
+        """Replace what `validate` would refuse, where numbers are traced.
+
+        A lane of a batch with inadmissible numbers must not hang a search or disturb
+        its neighbours: solvers play the replacement and report `invalid_input`.
+
+        Returns:
+            A game with targets within reach (int32) and admissible numbers, and whether
+            this game was admissible to begin with, shape ().
+        """
+        lows, highs = self.trade_bounds
+        # Columns of targets are 64-bit where they are traced.
+        least = np.asarray(lows.sum(), self.targets.dtype)
+        most = np.asarray(highs.sum(), self.targets.dtype)
+        targets = jnp.clip(self.targets, least, most)
+        is_good = (targets == self.targets).all()
+        numbers: dict[str, Any] = {"targets": targets.astype(jnp.int32)}
+        for name in ("permanent_impact", "temporary_exponent", "fixed_fee"):
+            number = getattr(self, name)
+            if number is None:
+                continue
+            is_above = number > 0 if name == "temporary_exponent" else number >= 0
+            is_admissible = jnp.isfinite(number) & is_above
+            numbers[name] = jnp.where(is_admissible, number, 1)
+            is_good &= is_admissible
+        return replace_fields(self, **numbers), is_good
 
     @property
     def own_cost_weight(self) -> Float[Array, ""]:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from gtrade.numerics.lanes import fenced, in_blocks, lanes_last
 from gtrade.problems.discrete_trading import TradingGame
-from gtrade.responses.general import general_response
+from gtrade.responses.general import general_response, table_response
 
 # Up to this many steps, ranking by counting beats a bitwise search for the threshold.
 _MAX_COUNTED_STEPS = 16
@@ -52,13 +52,44 @@ def best_response(
             )
         weights = jnp.ones((1,), game.permanent_impact.dtype)
         return general_response(game, flow[None], weights, target=target)[0]
-    return separable_response(
-        game.price_pressure(flow),
-        game.own_cost_weight,
-        target,
-        min_trade=game.lowest_trade,
-        max_trade=game.highest_trade,
-    )
+    pressure = game.price_pressure(flow)
+    return cheapest_schedule(game, pressure, game.own_cost_weight, target)
+
+
+def cheapest_schedule(
+    game: TradingGame,
+    prices: Float[Array, " horizon"],
+    weight: Float[Array, ""],
+    target: Int[Array, ""],
+) -> Int[Array, " horizon"]:
+    """Minimise `sum_t prices_t a_t + weight a_t^2` within a game's trade limits.
+
+    Fees and prices of the game are not read, only its limits, those of single steps
+    included.
+
+    Args:
+        game: one instance.
+        prices: price of a unit at each step, shape (horizon,).
+        weight: own-cost weight of either sign, shape ().
+        target: sum of the trades, shape (); must be reachable.
+
+    Returns:
+        The lexicographically smallest minimiser, shape (horizon,), int32.
+    """
+    lows, highs = game.trade_bounds
+    if (lows == lows[0]).all() and (highs == highs[0]).all():
+        return separable_response(
+            prices,
+            weight,
+            target,
+            min_trade=game.lowest_trade,
+            max_trade=game.highest_trade,
+        )
+    trades = jnp.arange(game.lowest_trade, game.highest_trade + 1, dtype=jnp.int32)
+    amount = trades.astype(prices.dtype)[None]
+    table = prices[:, None] * amount + weight * amount * amount
+    table = jnp.where(game.allowed_trades, table, jnp.inf)
+    return table_response(table, target, min_trade=game.lowest_trade)[0]
 
 
 def separable_response(

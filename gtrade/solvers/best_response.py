@@ -22,9 +22,10 @@ from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame, holdings_before
 from gtrade.problems.general_costs import limits_per_step
 from gtrade.responses.general import table_response
-from gtrade.responses.separable import separable_response
+from gtrade.responses.separable import cheapest_schedule
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.starts import even_schedules, front_schedules, random_schedules
 
 STARTS = ("even", "front", "random")
 
@@ -147,14 +148,8 @@ class BestResponseDynamics(AbstractSolver):
         is_valid = (
             (start.sum(axis=-1, dtype=start.dtype) == game.targets).all()
             & ((start >= lows[None]) & (start <= highs[None])).all()
-            & jnp.isfinite(game.permanent_impact)
-            & (game.permanent_impact >= 0)
+            & game.admitted()[1]
         )
-        if game.temporary_exponent is not None:
-            exponent = game.temporary_exponent
-            is_valid &= jnp.isfinite(exponent) & (exponent > 0)
-        if game.fixed_fee is not None:
-            is_valid &= jnp.isfinite(game.fixed_fee) & (game.fixed_fee >= 0)
         shape = (self.max_rounds + 1, game.num_players, game.horizon)
         profiles = jnp.zeros(shape, dtype).at[0].set(start.astype(dtype))
         not_yet = -jnp.ones((), jnp.int32)
@@ -216,45 +211,20 @@ class BestResponseDynamics(AbstractSolver):
         if not isinstance(self.start, str):
             check_shape((game.num_players, game.horizon), start=self.start)
             return self.start
-        dtype = game.permanent_impact.dtype
-        shape = (game.num_players, game.horizon)
-        weight = jnp.ones((), dtype)
         if self.start == "even":
-            prices = jnp.zeros(shape, dtype)
-        elif self.start == "front":
-            weight = jnp.zeros((), dtype)  # linear: fill the cheapest, earliest, first
-            prices = jnp.broadcast_to(jnp.arange(game.horizon, dtype=dtype), shape)
-        else:
-            if key is None:
-                raise ValueError('start = "random" needs a `key`')
-            spread = 2.0 * (game.highest_trade - game.lowest_trade)
-            prices = spread * jax.random.uniform(key, shape, dtype)
-        low, high = game.lowest_trade, game.highest_trade
-
-        def respond(price, target):
-            if not game.is_general:
-                return separable_response(
-                    price, weight, target, min_trade=low, max_trade=high
-                )
-            trades = jnp.arange(low, high + 1, dtype=jnp.int32).astype(dtype)[None]
-            table = price[:, None] * trades + weight * trades * trades
-            table = jnp.where(game.allowed_trades, table, jnp.inf)
-            return table_response(table, target, min_trade=low)[0]
-
-        return jax.vmap(respond)(prices, game.targets)
+            return even_schedules(game)
+        if self.start == "front":
+            return front_schedules(game)
+        if key is None:
+            raise ValueError('start = "random" needs a `key`')
+        return random_schedules(game, key, count=1)[:, 0]
 
 
 def _linear_response(game, others, own, target):
     """Return a player's best response, and terms that add up to what it gains."""
     linear = game.price_pressure(others)
     weight = game.own_cost_weight.astype(linear.dtype)
-    best = separable_response(
-        linear,
-        weight,
-        target,
-        min_trade=game.lowest_trade,
-        max_trade=game.highest_trade,
-    )
+    best = cheapest_schedule(game, linear, weight, target)
     terms = jnp.stack(
         [
             linear * (own - best).astype(linear.dtype),

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from gtrade._checks import InadmissibleError, check_integer
-from gtrade.problems.base import replace_static, validate_if_concrete
+from gtrade.problems.base import replace_fields, validate_if_concrete
 from gtrade.problems.bimatrix import BimatrixGame
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.enumeration import (
@@ -91,7 +91,7 @@ class CorrelatedLP(AbstractHostSolver):
             max(count_schedules(target, *bounds) for target in np.unique(column))
             for column in targets.T
         )
-        return replace_static(self, num_actions=num_actions)
+        return replace_fields(self, num_actions=num_actions)
 
     def abstract_solution(self, problem: Any) -> Solution[CorrelatedExtremes]:
         """Return the shapes and dtypes of a solution."""

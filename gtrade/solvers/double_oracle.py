@@ -36,11 +36,12 @@ from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.strategies import MixedSchedules
 from gtrade.responses.general import table_response
-from gtrade.responses.separable import separable_response
+from gtrade.responses.separable import cheapest_schedule
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.fractional_nash import fractional_equilibrium, round_positions
 from gtrade.solvers.lemke_howson import pivot_to_equilibrium
+from gtrade.solvers.starts import even_schedules, front_schedules, random_schedules
 
 STARTS = ("portfolio", "fractional", "even", "front", "random")
 
@@ -55,6 +56,8 @@ _NUM_ROUNDINGS = 10
 _LARGEST_IMPACT = 1.98
 # Weights below this are rounding; dropping them changes costs by less than `tol`.
 _TINY_WEIGHT = 1e-13
+# Gains that are this far below zero, relative to the costs, are not rounding.
+_LARGEST_ROUNDING = 1e-10
 _PIVOTS_PER_LABEL = 12
 _LABELS_TO_TRY = 8
 
@@ -141,23 +144,9 @@ class DoubleOracle(AbstractSolver):
         return one_by_one(self._solve_one)(problem, self.tol, key)
 
     def _solve_one(self, game: TradingGame, tol, key) -> Solution[MixedSchedules]:
-        low, high = (jnp.asarray(bound) for bound in game.trade_bounds)
-        kappa = game.permanent_impact
-        # Columns of targets are 64-bit where they are traced.
-        dtype = game.targets.dtype
-        least, most = low.sum(dtype=dtype), high.sum(dtype=dtype)
-        reach = (game.targets >= least) & (game.targets <= most)
-        is_valid = jnp.isfinite(kappa) & (kappa >= 0) & reach.all()
         # Inadmissible numbers must not reach the oracles: they could hang there.
-        game = eqx.tree_at(
-            lambda g: (g.targets, g.permanent_impact),
-            game,
-            (
-                jnp.clip(game.targets, least, most).astype(jnp.int32),
-                jnp.where(is_valid, kappa, 0),
-            ),
-        )
-        tol = tol.astype(kappa.dtype)
+        game, is_valid = game.admitted()
+        tol = tol.astype(game.permanent_impact.dtype)
         starts, label = self._starts(game, key)
         best = _Best.nothing(game, self.max_support)
         if self.max_support > _SMALL_SUPPORT:
@@ -192,10 +181,11 @@ class DoubleOracle(AbstractSolver):
                 starts.append(_roundings(game))
             elif kind == "random":
                 price_key, label_key = jax.random.split(key)
-                starts.append(_random_schedules(game, price_key))
+                count = _NUM_ROUNDINGS
+                starts.append(random_schedules(game, price_key, count=count))
                 label = jax.random.randint(label_key, (), 0, 2**16, jnp.int32)
             else:
-                make = _even_schedules if kind == "even" else _front_schedules
+                make = _spread_schedules if kind == "even" else front_schedules
                 schedules = make(game)[:, None]
                 starts.append(jnp.repeat(schedules, _NUM_ROUNDINGS, axis=1))
         return jnp.stack(starts), label
@@ -309,6 +299,8 @@ def _step(game, sets: _Sets, best: _Best, label, tol):
     weights = _cleaned(jnp.stack([found.row, found.col]))
     pairs = sets.is_used[0][:, None] & sets.is_used[1][None]
     scale = jnp.where(pairs[None], jnp.abs(sets.costs), 0).max()
+    # Pivoting that lost its way may leave weights that are no probabilities.
+    is_sound = jnp.isfinite(weights).all()
     gains, is_new = [], []
     schedules, is_used, idle, costs = sets[:4]
     idle = jnp.where(weights > 0, 0, idle + 1)
@@ -326,7 +318,7 @@ def _step(game, sets: _Sets, best: _Best, label, tol):
         worth = jnp.where(is_used[player], idle[player], jnp.iinfo(jnp.int32).max)
         place = jnp.argmax(worth)
         has_place = worth[place] > 0
-        adds = is_new[-1] & has_place
+        adds = is_new[-1] & has_place & is_sound
         is_new[-1] = adds
 
         def put(array, value, place=place, adds=adds):
@@ -348,7 +340,9 @@ def _step(game, sets: _Sets, best: _Best, label, tol):
             ]
         )
     gap = jnp.maximum(gains[0], gains[1]) / jnp.where(scale > 0, scale, 1)
-    gap = jnp.where(jnp.isnan(gap), jnp.inf, jnp.maximum(gap, 0))
+    # A best response gains nothing at worst: less than that is a fault, not a gap of 0.
+    is_sound &= gap >= -_LARGEST_ROUNDING
+    gap = jnp.where(is_sound, jnp.maximum(gap, 0), jnp.inf)
     is_over = ~(is_new[0] | is_new[1])
     is_better = gap < best.gap
     room = ((0, 0), (0, best.weights.shape[1] - size))
@@ -382,30 +376,11 @@ def _respond(game: TradingGame, others, weights, player: int):
         )
         return reply
     flow = (weights[:, None] * others.astype(weights.dtype)).sum(axis=0)
-    return _cheapest(game, game.price_pressure(flow), game.own_cost_weight, player)
+    pressure, weight = game.price_pressure(flow), game.own_cost_weight
+    return cheapest_schedule(game, pressure, weight, game.targets[player])
 
 
-def _cheapest(game: TradingGame, prices, weight, player: int):
-    """Minimise `sum_t prices_t a_t + weight a_t^2` within the game's trade limits."""
-    target = game.targets[player]
-    if not isinstance(game.min_trade, tuple) and not isinstance(game.max_trade, tuple):
-        return separable_response(
-            prices,
-            weight,
-            target,
-            min_trade=game.lowest_trade,
-            max_trade=game.highest_trade,
-        )
-    trades = jnp.arange(game.lowest_trade, game.highest_trade + 1, dtype=jnp.int32)
-    low, high = (jnp.asarray(bound)[:, None] for bound in game.trade_bounds)
-    is_allowed = (trades[None] >= low) & (trades[None] <= high)
-    amount = trades.astype(prices.dtype)
-    table = prices[:, None] * amount[None] + (weight * amount**2)[None]
-    table = jnp.where(is_allowed, table, jnp.inf)
-    return table_response(table, target, min_trade=game.lowest_trade)[0]
-
-
-def _even_schedules(game: TradingGame):
+def _spread_schedules(game: TradingGame):
     """Return schedules as even as whole lots and limits allow, (2, horizon).
 
     Where limits permit, odd lots are spread over the horizon: double oracles that
@@ -415,16 +390,8 @@ def _even_schedules(game: TradingGame):
     spread = game.targets[:, None].astype(dtype) / game.horizon
     spread = jnp.broadcast_to(spread, (2, game.horizon))
     rounded = round_positions(game, spread, jnp.full((2,), 0.5, dtype))
-    prices, weight = jnp.zeros(game.horizon, dtype), jnp.ones((), dtype)
-    fitted = jnp.stack([_cheapest(game, prices, weight, i) for i in (0, 1)])
-    return jnp.where(_is_within(game, rounded)[:, None], rounded, fitted)
-
-
-def _front_schedules(game: TradingGame):
-    """Return schedules that trade as early as the limits allow, (2, horizon)."""
-    prices = jnp.arange(game.horizon, dtype=game.permanent_impact.dtype)
-    weight = jnp.zeros((), prices.dtype)
-    return jnp.stack([_cheapest(game, prices, weight, i) for i in (0, 1)])
+    is_within = _is_within(game, rounded)[:, None]
+    return jnp.where(is_within, rounded, even_schedules(game))
 
 
 def _is_within(game: TradingGame, schedules):
@@ -433,21 +400,6 @@ def _is_within(game: TradingGame, schedules):
     shape = (1,) * (schedules.ndim - 1) + (-1,)
     low, high = low.reshape(shape), high.reshape(shape)
     return ((schedules >= low) & (schedules <= high)).all(axis=-1)
-
-
-def _random_schedules(game: TradingGame, key):
-    """Return best responses to random prices, (2, count, horizon)."""
-    dtype = game.permanent_impact.dtype
-    spread = 2.0 * (game.highest_trade - game.lowest_trade)
-    shape = (2, _NUM_ROUNDINGS, game.horizon)
-    prices = spread * jax.random.uniform(key, shape, dtype)
-    weight = jnp.ones((), dtype)
-    return jnp.stack(
-        [
-            jax.vmap(lambda p, i=i: _cheapest(game, p, weight, i))(prices[i])
-            for i in (0, 1)
-        ]
-    )
 
 
 def _roundings(game: TradingGame):
@@ -460,5 +412,5 @@ def _roundings(game: TradingGame):
         lambda u: round_positions(game, trades, jnp.broadcast_to(u, (2,)))
     )(thresholds)
     is_feasible = _is_within(game, rounded)
-    rounded = jnp.where(is_feasible[..., None], rounded, _even_schedules(game)[None])
+    rounded = jnp.where(is_feasible[..., None], rounded, _spread_schedules(game)[None])
     return jnp.swapaxes(rounded, 0, 1)

@@ -28,14 +28,15 @@ from gtrade._checks import (
     check_shape,
 )
 from gtrade.numerics.loops import iterate_until
-from gtrade.numerics.precision import require_float64
+from gtrade.numerics.precision import integer_dtype_for, require_float64
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.general_costs import check_linear, require_linear
 from gtrade.problems.strategies import FractionalSchedules
-from gtrade.responses.separable import separable_response
+from gtrade.responses.separable import cheapest_schedule
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.starts import even_schedules
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -107,19 +108,9 @@ class FractionalNash(AbstractSolver):
         require_float64("fractional-nash")
         game = problem
         require_linear("fractional-nash", game)
+        game, is_valid = game.admitted()
         kappa = game.permanent_impact
-        reach = (
-            (game.targets >= game.horizon * game.lowest_trade)
-            & (game.targets <= game.horizon * game.highest_trade)
-        ).all()
-        is_valid = (kappa >= 0) & (kappa < 2) & reach
-        # Columns of targets are 64-bit where they are traced.
-        least, most = (
-            game.horizon * game.lowest_trade,
-            game.horizon * game.highest_trade,
-        )
-        targets = jnp.clip(game.targets, least, most).astype(jnp.int32)
-        game = eqx.tree_at(lambda g: g.targets, game, targets)
+        is_valid = is_valid & (kappa < 2)
         inner = fractional_equilibrium(
             game,
             jnp.where(is_valid, kappa, 1),
@@ -241,16 +232,12 @@ def round_positions(
 def _settle(game: TradingGame, schedules: Int[Array, "players horizon"], rounds: int):
     """Let players respond in turn; return the profile of the smallest largest gain."""
     weight = game.own_cost_weight
+    bound = game.num_players * game.horizon * game.largest_trade
+    flow_dtype = integer_dtype_for(bound, "the players' net position")
 
     def respond(flow, own, target):
-        linear = game.price_pressure(flow - own)
-        best = separable_response(
-            linear,
-            weight,
-            target,
-            min_trade=game.lowest_trade,
-            max_trade=game.highest_trade,
-        )
+        linear = game.price_pressure(flow - own.astype(flow.dtype))
+        best = cheapest_schedule(game, linear, weight, target)
         less, more = (
             (own - best).astype(linear.dtype),
             (own + best).astype(linear.dtype),
@@ -258,7 +245,7 @@ def _settle(game: TradingGame, schedules: Int[Array, "players horizon"], rounds:
         return best, (linear * less + weight * less * more).sum()
 
     def largest_gain(profile):
-        flow = profile.sum(axis=0, dtype=profile.dtype)
+        flow = profile.sum(axis=0, dtype=flow_dtype)
         _, gains = jax.vmap(lambda a, v: respond(flow, a, v))(profile, game.targets)
         return gains.max()
 
@@ -266,11 +253,11 @@ def _settle(game: TradingGame, schedules: Int[Array, "players horizon"], rounds:
         own, target = player
         best, gain = respond(flow, own, target)
         new = jnp.where(gain > 0, best, own)
-        return flow + new - own, new
+        return flow + (new - own).astype(flow.dtype), new
 
     def step(carry):
         profile, best, least, count = carry
-        flow = profile.sum(axis=0, dtype=profile.dtype)
+        flow = profile.sum(axis=0, dtype=flow_dtype)
         _, profile = jax.lax.scan(move, flow, (profile, game.targets))
         gain = largest_gain(profile)
         best = jnp.where(gain < least, profile, best)
@@ -282,15 +269,6 @@ def _settle(game: TradingGame, schedules: Int[Array, "players horizon"], rounds:
     is_inside = (
         (schedules >= game.lowest_trade) & (schedules <= game.highest_trade)
     ).all(axis=1)
-    even = jax.vmap(
-        lambda target: separable_response(
-            jnp.zeros(game.horizon, weight.dtype),
-            jnp.ones((), weight.dtype),
-            target,
-            min_trade=game.lowest_trade,
-            max_trade=game.highest_trade,
-        )
-    )(game.targets)
-    schedules = jnp.where(is_inside[:, None], schedules, even)
+    schedules = jnp.where(is_inside[:, None], schedules, even_schedules(game))
     carry = schedules, schedules, largest_gain(schedules), jnp.zeros((), jnp.int32)
     return jax.lax.while_loop(unfinished, step, carry)[1]

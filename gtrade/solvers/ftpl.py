@@ -23,11 +23,11 @@ from gtrade._checks import (
     check_shape,
 )
 from gtrade.numerics.precision import integer_dtype_for
-from gtrade.problems.base import replace_static, validate_if_concrete
+from gtrade.problems.base import replace_fields, validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.general_costs import check_linear, require_linear
 from gtrade.responses.dynamic_programming import quadratic_response
-from gtrade.responses.separable import separable_response
+from gtrade.responses.separable import cheapest_schedule
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractLearner, AbstractSolver
 from gtrade.solvers.regret_bounds import theory_noise
@@ -176,13 +176,8 @@ class FTPL(AbstractSolver, AbstractLearner):
                 game, target, history, state.num_rounds, noise, self.target_range
             )
         counted = (state.num_rounds + 1).astype(history.dtype)
-        return separable_response(
-            history + noise,
-            counted * game.own_cost_weight.astype(history.dtype),
-            target,
-            min_trade=game.lowest_trade,
-            max_trade=game.highest_trade,
-        )
+        weight = counted * game.own_cost_weight.astype(history.dtype)
+        return cheapest_schedule(game, history + noise, weight, target)
 
     def update(
         self, state: FTPLState, opponents_flow: Int[Array, " horizon"]
@@ -252,21 +247,14 @@ def with_target_range(solver: Any, problems: TradingGame) -> Any:
         return solver
     targets = np.asarray(targets)
     bounds = int(targets.min()), int(targets.max())
-    return replace_static(solver, target_range=bounds)
+    return replace_fields(solver, target_range=bounds)
 
 
 def completed_play(
     game: TradingGame, noise: Float[Array, ""], play: Play, num_rounds: int
 ) -> Solution[Play]:
     """Wrap a play; numbers that no game admits are reported, not played as if good."""
-    low, high = game.horizon * game.lowest_trade, game.horizon * game.highest_trade
-    is_good = (
-        (game.permanent_impact >= 0)
-        & jnp.isfinite(game.permanent_impact)
-        & (noise >= 0)
-        & jnp.isfinite(noise)
-        & ((game.targets >= low) & (game.targets <= high)).all()
-    )
+    is_good = game.admitted()[1] & (noise >= 0) & jnp.isfinite(noise)
     return Solution(
         value=play,
         status=Status.where(is_good, Status.completed, Status.invalid_input),

@@ -16,6 +16,7 @@ of pivots by a factor of ten: a lane that has finished takes the next game of th
 instead of waiting for the slowest of its block.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -163,19 +164,18 @@ def pivot_to_equilibrium(
     has_col = jnp.ones(cols, bool) if has_col is None else has_col
     has = has_row[:, None] & has_col[None, :]
 
-    def kernel(payoffs_row, payoffs_col, used, tol, initial_label):
-        return _pivot_lanes(
-            payoffs_row, payoffs_col, used, tol, initial_label, max_pivots, num_starts
-        )
-
+    kernel = functools.partial(
+        _pivot_lanes, max_pivots=max_pivots, num_starts=num_starts
+    )
     # Labels in use first: a start at padding would end before it began.
     used = jnp.concatenate([has_row, has_col])
     found = lanes_last(kernel)(
         _scaled(costs_row, has),
         _scaled(costs_col, has),
         jnp.argsort(~used, stable=True).astype(jnp.int32),
+        used.sum(dtype=jnp.int32),
         jnp.asarray(tol, costs_row.dtype),
-        jnp.asarray(initial_label, jnp.int32) % used.sum(dtype=jnp.int32),
+        jnp.asarray(initial_label, jnp.int32),
     )
     return Equilibrium(*found)
 
@@ -210,7 +210,15 @@ class _Lanes(NamedTuple):
 
 
 def _pivot_lanes(
-    payoffs_row, payoffs_col, order, tol, initial_label, max_pivots, num_starts
+    payoffs_row,
+    payoffs_col,
+    order,
+    num_labels,
+    tol,
+    initial_label,
+    *,
+    max_pivots,
+    num_starts,
 ):
     """Solve a batch of games with the batch axis last."""
     rows, cols, size = payoffs_row.shape
@@ -241,7 +249,7 @@ def _pivot_lanes(
 
         label = jnp.arange(rows + cols, dtype=jnp.int32)[:, None]
         label = jnp.broadcast_to(label, (rows + cols, game.shape[0]))
-        place = (initial_label[game] + start) % (rows + cols)
+        place = (initial_label[game] + start) % num_labels[game]
         first = order[place, game]
         zero = jnp.zeros_like(game)
         return lanes._replace(
@@ -282,9 +290,9 @@ def _pivot_lanes(
         spent = lanes.spent + jnp.where(lanes.is_done, lanes.pivots, 0)
         lanes = lanes._replace(best=best, spent=spent)
         is_active = lanes.game < size
-        has_ended = (best[2] <= tol[jnp.minimum(lanes.game, size - 1)]) | (
-            lanes.start + 1 >= num_starts
-        )
+        own = jnp.minimum(lanes.game, size - 1)
+        most_starts = jnp.minimum(num_starts, num_labels[own])
+        has_ended = (best[2] <= tol[own]) | (lanes.start + 1 >= most_starts)
         is_over = lanes.is_done & is_active & has_ended
         restarts = lanes.is_done & is_active & ~has_ended
         # Results of lanes that go on are written to a place past the end, and dropped.

@@ -78,3 +78,6 @@ def test_shapes_are_checked_under_tracing_too():
         jax.jit(build)(jnp.zeros((3, 3)))
     with pytest.raises(InadmissibleError, match="must be given as"):
         jax.jit(lambda row: gtrade.BimatrixGame(costs_row=row))(jnp.asarray(ROW))
+    empty = jnp.zeros((0, 3))
+    with pytest.raises(InadmissibleError, match="costs_row must be a matrix of at"):
+        jax.jit(lambda x: gtrade.BimatrixGame(costs_row=x, costs_col=x))(empty)

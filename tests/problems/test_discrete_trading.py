@@ -122,6 +122,37 @@ def test_shapes_are_checked_under_tracing():
         jax.jit(build)(jnp.ones(2))
 
 
+def test_traced_numbers_are_checked_lane_by_lane(in_float64):
+    def admit(targets, kappa, exponent, fee):
+        game = gtrade.TradingGame(
+            targets=targets,
+            permanent_impact=kappa,
+            horizon=3,
+            min_trade=-1,
+            max_trade=4,
+            temporary_exponent=exponent,
+            fixed_fee=fee,
+        )
+        return game.admitted()
+
+    good = [np.array([12, -3]), 0.0, 0.5, 0.0]
+    bad = [
+        (0, np.array([13, 0])),
+        (0, np.array([0, -4])),
+        *((1, x) for x in (np.nan, -1.0, np.inf)),
+        *((2, x) for x in (np.nan, 0.0, np.inf)),
+        *((3, x) for x in (np.nan, -0.1, np.inf)),
+    ]
+    lanes = [good] + [[*good[:i], x, *good[i + 1 :]] for i, x in bad]
+    columns = [np.array(column) for column in zip(*lanes, strict=True)]
+    games, is_good = jax.jit(jax.vmap(admit))(*columns)
+    assert is_good.tolist() == [True] + [False] * len(bad)
+    assert games.targets.dtype == jnp.int32
+    np.testing.assert_array_equal(games.targets[:3], [[12, -3], [12, 0], [0, -3]])
+    np.testing.assert_array_equal(games.permanent_impact[:6], [0, 0, 0, 1, 1, 1])
+    gtrade.TradingGame.validate(**vars(games))
+
+
 def test_batch_from_columns():
     kappa = np.linspace(0, 3, 4)
     batch = make_batch(gtrade.TradingGame, **{**NUMBERS, "permanent_impact": kappa})

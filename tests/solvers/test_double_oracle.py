@@ -103,6 +103,27 @@ def test_an_inadmissible_impact_is_reported(in_float64, bad):
     assert np.isnan(columns["exploitability"]).tolist() == (~others).tolist()
 
 
+def test_inadmissible_general_costs_are_reported(in_float64):
+    solver = gtrade.DoubleOracle(**QUICK)
+
+    def solve(fee, exponent):
+        game = gtrade.TradingGame(
+            **PAPER,
+            targets=[10, 10],
+            permanent_impact=1.0,
+            temporary_exponent=exponent,
+            fixed_fee=fee,
+        )
+        return solver.solve(game)
+
+    fees, exponents = np.array([0.5, -0.5, 0.5]), np.array([0.5, 0.5, 0.0])
+    solution = jax.jit(jax.vmap(solve))(fees, exponents)
+    names = status_names(solution.status).tolist()
+    assert names == ["converged", "invalid_input", "invalid_input"]
+    is_nan = np.isnan(solution.residual)
+    assert is_nan.tolist() == [False, True, True]
+
+
 def check_scaled(box, targets, kappas):
     kappas = np.asarray(kappas)
     games, solver = make(targets, kappas, box), gtrade.DoubleOracle()

@@ -1,11 +1,13 @@
 """Lemke-Howson pivoting against enumeration, linear programs and known games."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gtrade
 from gtrade.solution import status_names
+from gtrade.solvers.lemke_howson import pivot_to_equilibrium
 from gtrade.solving import make_program, share_among
 from tests.references import equilibria as reference
 
@@ -142,6 +144,37 @@ def test_labels_wrap_around(in_float64):
     )
     np.testing.assert_array_equal(one.value.row, other.value.row)
     np.testing.assert_array_equal(one.num_steps, other.num_steps)
+
+
+@pytest.mark.parametrize("max_pivots", [1, 2000])
+def test_strategies_out_of_use_change_nothing(in_float64, max_pivots):
+    a, b = np.random.default_rng(7).normal(size=(2, 40, 3, 2))
+    wide_a, wide_b = 5 + np.random.default_rng(8).normal(size=(2, 40, 5, 4))
+    rows, cols = [0, 2, 3], [1, 2]
+    place = np.ix_(np.arange(40), rows, cols)
+    wide_a[place], wide_b[place] = a, b
+    options = {"tol": 1e-10, "max_pivots": max_pivots, "num_starts": 9}
+    has_row, has_col = np.isin(np.arange(5), rows), np.isin(np.arange(4), cols)
+
+    def narrow(a, b, label):
+        return pivot_to_equilibrium(a, b, initial_label=label, **options)
+
+    def wide(a, b, label):
+        found = pivot_to_equilibrium(
+            a, b, initial_label=label, has_row=has_row, has_col=has_col, **options
+        )
+        return found._replace(row=found.row[jnp.array(rows)], col=found.col[1:3])
+
+    labels = np.arange(40)  # beyond the five in use: they wrap around
+    one = jax.jit(jax.vmap(narrow))(a, b, labels)
+    other = jax.jit(jax.vmap(wide))(wide_a, wide_b, labels)
+    if max_pivots == 1:
+        assert (other.num_pivots <= 5).all()  # every label once at most
+        assert (other.num_pivots == one.num_pivots).all()
+        return
+    assert (other.gap <= 1e-12).all()
+    np.testing.assert_allclose(one.row, other.row, atol=1e-12)
+    np.testing.assert_allclose(one.col, other.col, atol=1e-12)
 
 
 def test_zero_sum_games_have_the_value_of_the_linear_program(in_float64):
