@@ -5,101 +5,34 @@ number is measured in this run, the baselines included; those of quantecon are l
 where it is not installed (`pip install -e '.[peers]'`). Nothing here is a test.
 """
 
-import argparse
-import datetime
-import importlib.metadata
 import importlib.util
-import json
-import os
-import pathlib
-import platform
-import subprocess
 import time
-
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--out", type=pathlib.Path)
-parser.add_argument("--smoke", action="store_true", help="tiny sizes")
-parser.add_argument("--cores", type=int, help="CPU cores to use; all if left out")
-parser.add_argument("--repeats", type=int, default=5, help="calls after the first")
-PARTS = ("pivoting", "paper", "day", "long", "players")
-parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-arguments = parser.parse_args()
-if arguments.cores:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-# As the command line does: one host device a core, where jax runs on a CPU.
-CORES = len(os.sched_getaffinity(0))
-os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={CORES}")
-os.environ.setdefault("NUMBA_NUM_THREADS", str(CORES))
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measuring import (
+    device_name,
+    peak_operations,
+    read_arguments,
+    row,
+    timed,
+    write_record,
+)
 from rich.console import Console
 from rich.table import Table
 
 import gtrade
-from gtrade.problems.enumeration import enumerate_schedules
 from gtrade.solution import is_success, status_names
-from gtrade.solving import LaneProgram, make_program, share_among
+from gtrade.solving import make_program, share_among
 from gtrade.verification import best_response_gaps
 
 PAPER = {"horizon": 5, "targets": [10, 10], "min_trade": -5, "max_trade": 5}
 SIZE = 10  # strategies of a player in the pivoting benchmark
-LOAD_AT_START = os.getloadavg()[0]
-
-
-def timed(function, repeats):
-    """Return the last result, the seconds of the first call and of the later ones."""
-    start = time.perf_counter()
-    result = jax.block_until_ready(function())
-    first = time.perf_counter() - start
-    later = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = jax.block_until_ready(function())
-        later.append(time.perf_counter() - start)
-    return result, first, later
-
-
-def once(function):
-    """Return what `timed` does for a single call."""
-    start = time.perf_counter()
-    result = function()
-    seconds = time.perf_counter() - start
-    return result, seconds, [seconds]
-
-
-def row(what, dtype, batch, devices, first, later, **more):
-    """Return a result: the median and what was measured besides."""
-    seconds = float(np.median(later))
-    return {
-        "what": what,
-        "dtype": dtype,
-        "batch": batch,
-        "devices": devices,
-        "compile_s": max(first - seconds, 0.0),
-        "run_s": seconds,
-        "fastest_s": min(later),
-        "slowest_s": max(later),
-        "repeats": len(later),
-        **more,
-    }
-
-
-def peak_operations(num_devices):
-    """Measure float64 multiply-adds per second and device in a matrix product.
-
-    The fastest of several calls, with all devices at work. It is the densest work and
-    stands for what the arithmetic units could do at best.
-    """
-    size = 512
-    program = LaneProgram(
-        lambda x: jax.lax.fori_loop(0, 10, lambda _, y: (x @ y) * 1e-3, x),
-        num_devices=num_devices,
-    )
-    x = jnp.ones((program.num_devices, size, size))
-    _, _, later = timed(lambda: program(x), repeats=5)
-    return 10 * size**3 / min(later)
+PARTS = ("pivoting", "paper", "day", "long", "players")
+HAS_QUANTECON = importlib.util.find_spec("quantecon") is not None
+if HAS_QUANTECON:
+    import quantecon_baseline
 
 
 def solve_over(num_devices, games, solver):
@@ -168,57 +101,17 @@ def pivoting(kind, count, device_counts, repeats):
                 multiply_adds=operations,
             )
         )
-    if importlib.util.find_spec("quantecon"):
+    if HAS_QUANTECON:
         # As many pivots as gtrade allows: the default, 10^6, is far slower where
         # pivoting cycles.
-        peer = quantecon_loop(kind, payoffs, solver.max_pivots, repeats)
+        what, solve_all = f"{SIZE} x {SIZE}, {kind}", quantecon_baseline.solve_all
+        peer = solve_all(what, payoffs, solver.max_pivots, repeats, largest_gap)
         for mine in rows:
             mine["baseline_ratio"] = peer["run_s"] / mine["run_s"]
         rows.append(peer)
         if peer["without_answer"]:
-            rows.append(quantecon_loop(kind, payoffs, 10**6, 1))
+            rows.append(solve_all(what, payoffs, 10**6, 1, largest_gap))
     return rows
-
-
-def quantecon_loop(kind, payoffs, max_iter, repeats):
-    """Time quantecon's compiled Lemke-Howson, game after game, on one core.
-
-    Its game objects exist, and its code is compiled, before the clock starts.
-    """
-    from quantecon.game_theory import NormalFormGame, Player, lemke_howson
-
-    games = [
-        NormalFormGame([Player(np.array(x, order="C")) for x in (a, b.T)])
-        for a, b in zip(*payoffs, strict=True)
-    ]
-
-    def call():
-        return [lemke_howson(g, max_iter=max_iter, full_output=True) for g in games]
-
-    start = time.perf_counter()
-    lemke_howson(games[0], max_iter=max_iter, full_output=True)
-    compile_s = time.perf_counter() - start
-    # The warm-up is one game: calls that cycle take long enough to be timed once.
-    found, first, later = timed(call, repeats) if repeats > 1 else once(call)
-    pair = [np.stack([mix[i] for mix, _ in found]) for i in (0, 1)]
-    pair = [np.maximum(x, 0) / np.maximum(x, 0).sum(axis=1)[:, None] for x in pair]
-    is_good = np.array([info.converged for _, info in found])
-    pair = [x[is_good] for x in pair]
-    result = row(
-        f"quantecon lemke_howson, {SIZE} x {SIZE}, {kind}, max_iter {max_iter}",
-        "float64",
-        1,
-        1,
-        first,
-        later,
-        games_per_s=len(games) / float(np.median(later)),
-        largest_gap=largest_gap([x[is_good] for x in payoffs], *pair),
-        gap_is="of the games that converged",
-        without_answer=int((~is_good).sum()),
-        steps=int(sum(info.num_iter for _, info in found)),
-        most_steps=int(max(info.num_iter for _, info in found)),
-    )
-    return result | {"compile_s": compile_s}
 
 
 # --- Double oracle --------------------------------------------------------------------
@@ -256,47 +149,13 @@ def double_oracle(name, numbers, kappas, num_devices, repeats):
     )
 
 
-def full_bimatrix(kappa, repeats):
-    """Time Lemke-Howson on all schedules of the paper's game, the direct way."""
-    from quantecon.game_theory import NormalFormGame, Player, lemke_howson
-
-    flows = enumerate_schedules(10, [-5] * 5, [5] * 5)
-    game = gtrade.TradingGame(**PAPER, permanent_impact=kappa)
-    start = time.perf_counter()
-    costs = np.asarray(game.cost_matrix(jnp.asarray(flows), jnp.asarray(flows)))
-    tabulation = time.perf_counter() - start
-    players = [Player(np.ascontiguousarray(-costs)) for _ in (0, 1)]
-    full = NormalFormGame(players)
-    (found, info), first, later = timed(
-        lambda: lemke_howson(full, max_iter=10**5, full_output=True), repeats
-    )
-    mixes = [np.maximum(x, 0) / np.maximum(x, 0).sum() for x in found]
-    against = [costs @ mixes[1], costs @ mixes[0]]
-    values = [mix @ cost for mix, cost in zip(mixes, against, strict=True)]
-    gaps = [value - cost.min() for value, cost in zip(values, against, strict=True)]
-    return row(
-        f"quantecon lemke_howson, all {len(flows)}^2 pairs, kappa={kappa:g}",
-        "float64",
-        1,
-        1,
-        first,
-        later,
-        games_per_s=1 / float(np.median(later)),
-        largest_gap=float(max(gaps) / max(map(abs, values))),
-        gap_is="exploitability / largest cost of a player, NumPy",
-        without_answer=int(not info.converged),
-        steps=int(info.num_iter),
-        tabulation_s=tabulation,
-    )
-
-
 def paper_game(device_counts, repeats, is_smoke):
     """Time the double oracle on the paper's game, and the direct way."""
     kappas = np.linspace(0, 10, 41)[: 3 if is_smoke else None]
     name = "T=5, V=10, theta=5"
     rows = [double_oracle(name, PAPER, kappas, n, repeats) for n in device_counts]
-    if importlib.util.find_spec("quantecon"):
-        direct = [full_bimatrix(kappa, 1) for kappa in (1.0, 2.5)]
+    if HAS_QUANTECON:
+        direct = [quantecon_baseline.solve_tabulated(PAPER, x) for x in (1.0, 2.5)]
         seconds = float(np.mean([x["run_s"] for x in direct]))
         for mine in rows:
             mine["baseline_ratio"] = mine["games_per_s"] * seconds
@@ -391,28 +250,6 @@ def many_players(num_players, repeats):
 # --- Report ---------------------------------------------------------------------------
 
 
-def device_name():
-    """Return the processor's or accelerator's own name."""
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {CORES} cores"
-
-
-def versions():
-    """Return the versions of the packages that the numbers depend on."""
-    found = {}
-    for name in ("jax", "jaxlib", "numpy", "quantecon", "numba"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def show(rows):
     """Print the results as a table."""
     table = Table(title=f"{device_name()}, jax {jax.__version__}")
@@ -430,24 +267,24 @@ def show(rows):
 
 def main():
     """Measure, print a table, and write JSON."""
-    repeats = 1 if arguments.smoke else arguments.repeats
-    count = 200 if arguments.smoke else 10_000
+    arguments = read_arguments(__doc__, PARTS)
+    repeats, is_smoke = arguments.repeats, arguments.smoke
     device_counts = sorted({1, len(jax.local_devices())})
     rows = []
     with jax.enable_x64(True):
-        peak = peak_operations(len(jax.local_devices()))
+        peak = peak_operations(len(jax.local_devices()), jnp.float64)
         if "pivoting" in arguments.parts:
             for kind in ("normal", "integers 0..3", "integers 0..1"):
-                rows += pivoting(kind, count, device_counts, repeats)
+                rows += pivoting(
+                    kind, 200 if is_smoke else 10_000, device_counts, repeats
+                )
         if "paper" in arguments.parts:
-            rows += paper_game(device_counts, repeats, arguments.smoke)
+            rows += paper_game(device_counts, repeats, is_smoke)
         for part in ("day", "long"):
             if part in arguments.parts:
-                few = min(repeats, 3)
-                rows += large_games(part, device_counts, few, arguments.smoke)
+                rows += large_games(part, device_counts, min(repeats, 3), is_smoke)
         if "players" in arguments.parts:
-            players = 50 if arguments.smoke else 1000
-            rows += many_players(players, min(repeats, 3))
+            rows += many_players(50 if is_smoke else 1000, min(repeats, 3))
     for result in rows:
         if "multiply_adds" in result:
             at_best = result["multiply_adds"] / (peak * result["devices"])
@@ -455,24 +292,12 @@ def main():
             result["fraction_of_peak"] = at_best / result["run_s"]
     show(rows)
     print(f"peak of a device (matrix product): {peak:.3g} float64 multiply-adds/s")
-    if arguments.out:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True
-        ).stdout.strip()
-        document = {
-            "device": device_name(),
-            "jax": jax.__version__,
-            "versions": versions(),
-            "commit": commit,
-            "date": datetime.date.today().isoformat(),
-            "load_average": {"start": LOAD_AT_START, "end": os.getloadavg()[0]},
-            "warm_up": "first call, its compilation included, is timed apart",
-            "repeats": "median of as many calls as each row says",
-            "peak_multiply_adds_per_s_and_device": peak,
-            "rows": rows,
-        }
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    write_record(
+        arguments,
+        rows,
+        repeats="median of as many calls as each row says",
+        peak_multiply_adds_per_s_and_device=peak,
+    )
 
 
 if __name__ == "__main__":

@@ -4,30 +4,19 @@ Run by hand: `python experiments/benchmarks/trading_game.py --out results.json`.
 number is measured in this run, the NumPy baseline included. Nothing here is a test.
 """
 
-import argparse
-import datetime
-import json
-import os
-import pathlib
-import platform
-import subprocess
 import time
-
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--out", type=pathlib.Path)
-parser.add_argument("--smoke", action="store_true", help="tiny sizes")
-parser.add_argument("--cores", type=int, help="CPU cores to use; all if left out")
-arguments = parser.parse_args()
-if arguments.cores:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-# As the command line does: one host device a core, where jax runs on a CPU.
-CORES = len(os.sched_getaffinity(0))
-os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={CORES}")
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy_baseline
+from measuring import (
+    device_name,
+    peak_operations,
+    read_arguments,
+    timed,
+    write_record,
+)
 from rich.console import Console
 from rich.table import Table
 
@@ -46,34 +35,6 @@ OPERATIONS_PER_ARC = 6
 ARCS = _num_arcs(_windows(5, -5, 5, (10, 10)), -5, 5)
 
 
-def timed(function, repeats):
-    """Return the seconds of the first call and the median of the later ones."""
-    start = time.perf_counter()
-    jax.block_until_ready(function())
-    first = time.perf_counter() - start
-    later = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        later.append(time.perf_counter() - start)
-    return first, float(np.median(later))
-
-
-def peak_operations(num_devices):
-    """Measure float32 multiply-adds per second in a matrix product, the densest work.
-
-    It stands for what the arithmetic units could do at best.
-    """
-    size = 512
-    program = LaneProgram(
-        lambda x: jax.lax.fori_loop(0, 20, lambda _, y: (x @ y) * 1e-3, x),
-        num_devices=num_devices,
-    )
-    x = jnp.ones((program.num_devices, size, size), jnp.float32)
-    _, seconds = timed(lambda: program(x), repeats=5)
-    return program.num_devices * 20 * size**3 / seconds
-
-
 def learning(num_devices, perturbation, noise, num_runs, repeats):
     """Time the paper's sweep and, apart from it, all evidence about it."""
     kappas = np.repeat(KAPPAS, num_runs)
@@ -88,16 +49,16 @@ def learning(num_devices, perturbation, noise, num_runs, repeats):
         cpu_compiler_options=solver.cpu_compiler_options,
     )
     keys = jax.random.split(jax.random.key(0), size)
-    first, seconds = timed(lambda: play(games, keys), repeats)
-    solution = play(games, keys)
+    solution, first, later = timed(lambda: play(games, keys), repeats)
+    seconds = float(np.median(later))
     with jax.enable_x64(True):
         exact = gtrade.make_batch(gtrade.TradingGame, **PAPER, permanent_impact=kappas)
         check = LaneProgram(
             lambda game, solution: verify_trading_solution(game, solver, solution),
             num_devices=num_devices,
         )
-        check_first, check_seconds = timed(lambda: check(exact, solution), repeats)
-        rows = check(exact, solution)
+        rows, check_first, later = timed(lambda: check(exact, solution), repeats)
+        check_seconds = float(np.median(later))
     responses = size * 2 * ROUNDS
     return {
         "what": f"FTPL {perturbation}, {size} runs x {ROUNDS} rounds",
@@ -156,7 +117,8 @@ def responses(horizon, limit, target, batch, kappa, dtype, repeats):
         cpu_compiler_options=gtrade.FTPL.cpu_compiler_options,
     )
     linear = flows + dtype(kappa) * held
-    first, seconds = timed(lambda: respond(linear), repeats)
+    _, first, later = timed(lambda: respond(linear), repeats)
+    seconds = float(np.median(later))
     name = f"closed form, T={horizon}, theta={limit}, kappa={kappa:g}, batch {batch}"
     return {
         "what": name,
@@ -168,20 +130,10 @@ def responses(horizon, limit, target, batch, kappa, dtype, repeats):
     }
 
 
-def device_name():
-    """Return the processor's or accelerator's own name."""
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {CORES} cores"
-
-
 def main():
     """Measure, print a table, and write JSON."""
-    runs, repeats = (1, 1) if arguments.smoke else (RUNS, 5)
+    arguments = read_arguments(__doc__)
+    runs, repeats = 1 if arguments.smoke else RUNS, arguments.repeats
     all_devices = len(jax.local_devices())
     rows = [baseline(runs)]
     rows.append(learning(all_devices, "full", NOISE, runs, repeats))
@@ -194,7 +146,7 @@ def main():
             for dtype in (np.float32, np.float64):
                 rows.append(responses(5, 5, 10, batch, kappa, dtype, repeats))
             rows.append(responses(390, 1000, 10_000, batch, kappa, np.float64, repeats))
-    peak = peak_operations(all_devices)
+    peak = all_devices * peak_operations(all_devices, jnp.float32)
     table = Table(title=f"{device_name()}, jax {jax.__version__}")
     columns = ("compile s", "run s", "metrics s", "responses/s", "arcs/s", "of peak")
     table.add_column("what")
@@ -214,22 +166,12 @@ def main():
         table.add_row(*cells)
     Console(width=150).print(table)
     print(f"peak (matrix product): {peak:.3g} float32 multiply-adds/s")
-    if arguments.out:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip()
-        document = {
-            "device": device_name(),
-            "jax": jax.__version__,
-            "commit": commit,
-            "date": datetime.date.today().isoformat(),
-            "warm_up": "first call, its compilation included, is timed apart",
-            "repeats": f"median of {repeats}",
-            "peak_multiply_adds_per_s": peak,
-            "rows": rows,
-        }
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    write_record(
+        arguments,
+        rows,
+        repeats=f"median of {repeats}",
+        peak_multiply_adds_per_s=peak,
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the atlas shares: runs, the planner's optimum, equilibria told apart."""
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,21 +8,15 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "kearns_shi_2025"))
+sys.path.append(str(HERE.parent))
 
-import experiment
-from experiment import read_arguments, write
+import common
+from common import publish, read_arguments, run_all, write
 
-__all__ = ["HERE", "by_point", "count_distinct", "planner", "read_arguments", "run"]
-__all__ += ["searched", "write"]
+__all__ = ["HERE", "by_point", "count_distinct", "planner", "publish"]
+__all__ += ["read_arguments", "run", "run_all", "searched", "write"]
 
-KAPPA = "problem.permanent_impact"
-
-
-def run(arguments, spec, *, name=None, **settings) -> Any:
-    """Run a spec of the atlas, as `experiment.run` does its own."""
-    path = str((HERE / "specs" / spec).resolve())
-    return experiment.run(arguments, path, name=name or spec, **settings)
+run = functools.partial(common.run, HERE / "specs")
 
 
 def searched(arguments, spec, **settings) -> list[dict[str, Any]]:

@@ -1,4 +1,3 @@
-import csv
 import importlib
 from pathlib import Path
 
@@ -10,23 +9,6 @@ from gtrade.sweeps.grid import Grid
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "equilibrium_atlas"
 SPECS = sorted((FOLDER / "specs").glob("*.toml"))
-
-
-@pytest.fixture
-def run_here(monkeypatch, tmp_path):
-    """Run an experiment in this process, tiny, and return its result files."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-    def run(name):
-        importlib.import_module(name).main(["--out", str(tmp_path), "--smoke"])
-        return {path.stem: read(path) for path in tmp_path.glob("*.csv")}
-
-    return run
-
-
-def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)

@@ -1,4 +1,3 @@
-import csv
 import importlib
 import subprocess
 import sys
@@ -27,23 +26,6 @@ RESULTS = {
     "fig8_swap_regret",
     "theorem_4_5_cycle",
 }
-
-
-@pytest.fixture
-def run_here(monkeypatch, tmp_path):
-    """Run an experiment in this process, tiny, and return its result files."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-    def run(name):
-        importlib.import_module(name).main(["--out", str(tmp_path), "--smoke"])
-        return {path.stem: read(path) for path in tmp_path.glob("*.csv")}
-
-    return run
-
-
-def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -88,13 +70,13 @@ def test_best_responses_of_figures_1_and_2(run_here):
 
 
 def test_markdown_is_aligned(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    experiment = importlib.import_module("experiment")
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    common = importlib.import_module("common")
     rows = [
         {"name": "a", "x": 123.4, "x_se": 0.01234, "n": 2},
         {"name": "long", "x": -0.5678, "x_se": 0.1, "n": 10},
     ]
-    text = experiment.markdown(rows, {"n": "d"})
+    text = common.markdown(rows, {"n": "d"})
     assert text.splitlines() == [
         "| name |              x |  n |",
         "| ---- | -------------: | -: |",

@@ -1,0 +1,145 @@
+"""What the benchmarks share: the clock, the machine's name, the bound, the record."""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gtrade.solving import LaneProgram
+
+
+def read_arguments(description, parts=()):
+    """Read the command line and set this process up; call before jax is used.
+
+    Args:
+        description: shown by `--help`.
+        parts: names that `--parts` can choose from; all by default.
+
+    Returns:
+        The arguments, with `cores` and the `load` average found at the start.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes")
+    parser.add_argument("--cores", type=int, help="CPU cores to use; all if left out")
+    parser.add_argument("--repeats", type=int, default=5, help="calls after the first")
+    if parts:
+        parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    arguments = parser.parse_args()
+    available = sorted(os.sched_getaffinity(0))[: arguments.cores]
+    os.sched_setaffinity(0, available)
+    arguments.cores, arguments.load = len(available), os.getloadavg()[0]
+    # As the command line does: one host device a core, where jax runs on a CPU.
+    flag = f"--xla_force_host_platform_device_count={arguments.cores}"
+    os.environ.setdefault("XLA_FLAGS", flag)
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(arguments.cores))
+    if arguments.smoke:
+        arguments.repeats = 1
+    return arguments
+
+
+def timed(function, repeats):
+    """Return the last result, the seconds of the first call and of the later ones."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(function())
+    first = time.perf_counter() - start
+    later = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = jax.block_until_ready(function())
+        later.append(time.perf_counter() - start)
+    return result, first, later
+
+
+def once(function):
+    """Return what `timed` does for a single call."""
+    start = time.perf_counter()
+    result = function()
+    seconds = time.perf_counter() - start
+    return result, seconds, [seconds]
+
+
+def row(what, dtype, batch, devices, first, later, **more):
+    """Return a result: the median and what was measured besides."""
+    seconds = float(np.median(later))
+    return {
+        "what": what,
+        "dtype": dtype,
+        "batch": batch,
+        "devices": devices,
+        "compile_s": max(first - seconds, 0.0),
+        "run_s": seconds,
+        "fastest_s": min(later),
+        "slowest_s": max(later),
+        "repeats": len(later),
+        **more,
+    }
+
+
+def peak_operations(num_devices, dtype):
+    """Measure multiply-adds per second and device in a matrix product.
+
+    The fastest of several calls, with all devices at work. It is the densest work and
+    stands for what the arithmetic units could do at best.
+    """
+    size, count = 512, 20
+    program = LaneProgram(
+        lambda x: jax.lax.fori_loop(0, count, lambda _, y: (x @ y) * 1e-3, x),
+        num_devices=num_devices,
+    )
+    x = jnp.ones((program.num_devices, size, size), dtype)
+    _, _, later = timed(lambda: program(x), repeats=5)
+    return count * size**3 / min(later)
+
+
+def device_name():
+    """Return the processor's or accelerator's own name."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return device.device_kind
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
+    name = names[0] if names else platform.processor()
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+def versions():
+    """Return the versions of the packages that the numbers depend on."""
+    found = {}
+    for name in ("jax", "jaxlib", "numpy", "quantecon", "numba"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def write_record(arguments, rows, **more):
+    """Write rows, and what has to be known to read them, to the file asked for."""
+    if not arguments.out:
+        return
+    command = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    record = {
+        "device": device_name(),
+        "jax": jax.__version__,
+        "versions": versions(),
+        "commit": commit,
+        "date": datetime.date.today().isoformat(),
+        "load_average": {"start": arguments.load, "end": os.getloadavg()[0]},
+        "warm_up": "first call, its compilation included, is timed apart",
+        **more,
+        "rows": rows,
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,0 +1,21 @@
+import csv
+import importlib
+
+import pytest
+
+
+@pytest.fixture
+def run_here(request, monkeypatch, tmp_path):
+    """Run an experiment of the module's FOLDER, tiny; return its result files."""
+    monkeypatch.syspath_prepend(str(request.module.FOLDER))
+
+    def run(name):
+        importlib.import_module(name).main(["--out", str(tmp_path), "--smoke"])
+        return {path.stem: read(path) for path in tmp_path.glob("*.csv")}
+
+    return run
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
