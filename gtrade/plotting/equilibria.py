@@ -4,13 +4,11 @@
 any run and return None where the table has nothing for them to show.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from gtrade.plotting import style, trading
-from gtrade.plotting.panels import Panel, means_by_point
+from gtrade.plotting.panels import Panel, draw_all, means_by_point
 from gtrade.plotting.points import Results, lay_out
 
 # Gains below it are rounding; zeros are drawn there on logarithmic axes.
@@ -28,17 +26,14 @@ def figures(table: Results) -> dict[str, Figure]:
     Args:
         table: of a finished or unfinished run, from `gtrade.load`.
     """
-    makers: dict[str, Callable[[Results], Figure | None]] = {
+    makers = {
         "welfare": welfare,
         "exploitability": exploitability,
         "supports": support_sizes,
         "schedules": trading.mean_schedules,
         "outcomes": outcomes,
     }
-    if not len(table):
-        return {}
-    drawn = {name: make(table) for name, make in makers.items()}
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+    return draw_all(table, makers)
 
 
 def welfare(table: Results) -> Figure | None:

@@ -1,6 +1,6 @@
 """Panels along the axis of a sweep, shared by the figures of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,16 @@ from matplotlib.figure import Figure
 
 from gtrade.plotting import style
 from gtrade.plotting.points import Layout, Results, mean_and_error
+
+
+def draw_all(
+    table: Results, makers: Mapping[str, Callable[[Results], Figure | None]]
+) -> dict[str, Figure]:
+    """Return the figures, by name, of those makers that have something to show."""
+    if not len(table):
+        return {}
+    drawn = {name: make(table) for name, make in makers.items()}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 class Panel:

@@ -5,7 +5,7 @@ any run: without a sweep, over one key or several, with columns missing or rows 
 an answer. A function returns None where the table has nothing for it to show.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,13 @@ from matplotlib.figure import Figure
 
 from gtrade.plotting import style
 from gtrade.plotting.learners import regret_over_rounds
-from gtrade.plotting.panels import Panel, draw_columns, means_by_point, rows_by_point
+from gtrade.plotting.panels import (
+    Panel,
+    draw_all,
+    draw_columns,
+    means_by_point,
+    rows_by_point,
+)
 from gtrade.plotting.points import Layout, Results, lay_out, mean_and_error
 
 _MOST_PANELS = 12
@@ -37,7 +43,7 @@ def figures(table: Results) -> dict[str, Figure]:
     Args:
         table: of a finished or unfinished run, from `gtrade.load`.
     """
-    makers: dict[str, Callable[[Results], Figure | None]] = {
+    makers = {
         "distances": distances,
         "regret": regret_over_rounds,
         "correlation": correlation,
@@ -45,10 +51,7 @@ def figures(table: Results) -> dict[str, Figure]:
         "schedules": mean_schedules,
         "outcomes": outcomes,
     }
-    if not len(table):
-        return {}
-    drawn = {name: make(table) for name, make in makers.items()}
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+    return draw_all(table, makers)
 
 
 def distances(table: Results) -> Figure | None:

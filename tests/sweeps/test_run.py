@@ -257,7 +257,9 @@ def test_the_width_is_balanced_over_calls(monkeypatch):
         program.choose_width(90)
 
 
-def test_a_group_is_traced_once_per_program(monkeypatch):
+@pytest.fixture
+def made_programs(monkeypatch):
+    """Collect the programs that a run makes."""
     made = []
     init = programs.GroupProgram.__init__
 
@@ -266,12 +268,16 @@ def test_a_group_is_traced_once_per_program(monkeypatch):
         made.append(program)
 
     monkeypatch.setattr(programs.GroupProgram, "__init__", note)
+    return made
+
+
+def test_a_group_is_traced_once_per_program(made_programs):
     run_spec(make_spec("sweep.solver.tol=[1e-3, 1e-4]"), chunk=1)
-    for program in made:
+    for program in made_programs:
         assert program._solve.num_compilations == 1
         assert program._verify.num_compilations == 1
         assert program._verify._jitted._cache_size() == 1
-    assert len(made) == 2
+    assert len(made_programs) == 2
 
 
 def test_lanes_are_cut_without_losing_any():
@@ -348,16 +354,8 @@ def test_widths_on_the_host_fit_memory(monkeypatch):
         program.choose_width(3)
 
 
-def test_verification_of_host_solutions_is_compiled_once(solved, monkeypatch):
-    made = []
-    init = programs.GroupProgram.__init__
-
-    def note(program, *args, **kwargs):
-        init(program, *args, **kwargs)
-        made.append(program)
-
-    monkeypatch.setattr(programs.GroupProgram, "__init__", note)
+def test_verification_of_host_solutions_is_compiled_once(solved, made_programs):
     run_spec(make_spec(ONE_GROUP, **HOST), chunk=1)
-    (program,) = made
+    (program,) = made_programs
     assert program._verify.num_compilations == 1
     assert program._verify._jitted._cache_size() == 1

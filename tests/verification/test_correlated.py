@@ -202,13 +202,17 @@ def test_enumerations_of_other_limits(in_float64):
         assert not is_listed(large, nothing, jnp.int32(count), jnp.int32(0))
 
 
-def test_mass_on_padding_shows(in_float64):
-    games = gtrade.make_batch(
-        gtrade.TradingGame, targets=np.array([[2, 1], [3, 6]]), **TRADING
-    )
+def second_of_two(targets):
+    """Solve a batch of two; return it, its solution, and both of the second game."""
+    both = np.array([[2, 1], targets])
+    games = gtrade.make_batch(gtrade.TradingGame, targets=both, **TRADING)
     solution = gtrade.solve_batch(games, CorrelatedLP())
-    one = jax.tree.map(lambda x: x[1], solution)
-    game = gtrade.TradingGame(targets=[3, 6], **TRADING)
+    game = gtrade.TradingGame(targets=targets, **TRADING)
+    return games, solution, game, jax.tree.map(lambda x: x[1], solution)
+
+
+def test_mass_on_padding_shows(in_float64):
+    games, solution, game, one = second_of_two([3, 6])
     assert one.value.num_actions.tolist() == [10, 1]
     row = trading_evidence(game, one)
     assert row["feasibility"] < 1e-12
@@ -222,12 +226,7 @@ def test_mass_on_padding_shows(in_float64):
 
 
 def test_arrays_are_in_the_games_own_order(in_float64):
-    games = gtrade.make_batch(
-        gtrade.TradingGame, targets=np.array([[2, 1], [3, 5]]), **TRADING
-    )
-    solution = gtrade.solve_batch(games, CorrelatedLP())
-    one = jax.tree.map(lambda x: x[1], solution)
-    game = gtrade.TradingGame(targets=[3, 5], **TRADING)
+    _, _, game, one = second_of_two([3, 5])
     # Numbers that can be told apart, at the actions that exist.
     joint = np.zeros(one.value.best.shape)
     joint[:10, :3] = 1 + np.arange(30).reshape(10, 3)
