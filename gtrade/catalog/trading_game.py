@@ -40,11 +40,18 @@ _DOUBLE_ORACLE = SolverEntry(
         Parameter(
             "start",
             "text",
-            'where the sets of schedules start; "portfolio": fractional, even and front'
-            " in turn",
+            'where the sets of schedules start; "portfolio": all but random in turn;'
+            ' "mean-flow": no sets, but paths on mean flows',
             default="portfolio",
             is_static=True,
-            choices=("portfolio", "fractional", "even", "front", "random"),
+            choices=(
+                "portfolio",
+                "mean-flow",
+                "fractional",
+                "even",
+                "front",
+                "random",
+            ),
         ),
         Parameter(
             "max_support",

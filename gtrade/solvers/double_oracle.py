@@ -10,18 +10,22 @@ Where the sets start decides how long that takes. For kappa < 2 an equilibrium i
 lots lies next to the one in fractional shares, so its roundings are the first start
 (beyond 2 those of a game just below 2); even schedules, and schedules that trade as
 early as they may, come next. Small sets are tried before large ones, since the cost of
-pivoting grows with the square of their size.
-A full set lets go of the schedule that has been out of use for longest.
+pivoting grows with the square of their size. A full set lets go of the schedule that
+has been out of use for longest.
+
+Games of one box and linear prices have another way (see `mean_flow`): a path that leads
+to an equilibrium without any sets. It is followed where the first start does not lead
+to an answer soon; the best responses here tell whether it did.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._arrays import as_float, smallest_int_dtype
 from gtrade._checks import (
@@ -34,32 +38,35 @@ from gtrade.numerics.lanes import one_by_one
 from gtrade.numerics.precision import require_float64
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
+from gtrade.problems.general_costs import check_linear, require_linear
 from gtrade.problems.strategies import MixedSchedules
-from gtrade.responses.general import table_response
-from gtrade.responses.separable import cheapest_schedule
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.fractional_nash import fractional_equilibrium, round_positions
-from gtrade.solvers.lemke_howson import pivot_to_equilibrium
+from gtrade.solvers.mean_flow import NUM_ATTEMPTS, follow_path
+from gtrade.solvers.mixtures import mixtures
+from gtrade.solvers.oracle_search import Best, gap_of, search
 from gtrade.solvers.starts import even_schedules, front_schedules, random_schedules
 
-STARTS = ("portfolio", "fractional", "even", "front", "random")
+STARTS = ("portfolio", "mean-flow", "fractional", "even", "front", "random")
+_PATH_STARTS = ("portfolio", "mean-flow")
 
 # Sets of this size are tried before sets of the full size.
 _SMALL_SUPPORT = 32
 _SMALL_STEPS = 64
+# Steps from the first start before paths on mean flows are tried.
+_FIRST_STEPS = 16
+# Longest horizon at which paths are followed before all starts have been tried.
+_SHORT_HORIZON = 128
 # Starts that are tried again with sets of full size.
 _LARGE_STARTS = 2
 # Roundings of the fractional equilibrium that a player's set starts from.
 _NUM_ROUNDINGS = 10
 # Beyond it the splitting method of the fractional game would converge too slowly.
 _LARGEST_IMPACT = 1.98
-# Weights below this are rounding; dropping them changes costs by less than `tol`.
-_TINY_WEIGHT = 1e-13
-# Gains that are this far below zero, relative to the costs, are not rounding.
-_LARGEST_ROUNDING = 1e-10
-_PIVOTS_PER_LABEL = 12
-_LABELS_TO_TRY = 8
+# Numbers that the pivots of all paths on mean flows may touch; pivots of one path.
+_PATH_WORK = 2**33
+_PIVOTS_PER_VARIABLE = 30
 
 
 class DoubleOracle(AbstractSolver):
@@ -72,9 +79,11 @@ class DoubleOracle(AbstractSolver):
             player among the schedules considered, shape ().
         start: where the sets of schedules start (static): "fractional", "even",
             "front" (as early as the limits allow), "random" (best responses to random
-            prices; needs a key, which also draws the first label of the pivoting), or
-            "portfolio", the first three in turn.
-        max_support: most schedules in a player's set (static).
+            prices; needs a key, which also draws the first label of the pivoting),
+            "mean-flow" (no search: paths on mean flows alone; not for general costs),
+            or "portfolio", all but random in turn.
+        max_support: most schedules in a player's set (static). A path may end in
+            horizon + 1.
         max_steps: most best-response steps from one start (static).
     """
 
@@ -106,8 +115,9 @@ class DoubleOracle(AbstractSolver):
 
     @classmethod
     def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
-        """Raise ValueError for games of more or fewer than two players."""
-        del numbers
+        """Raise ValueError for games that are not of two players, or have no paths."""
+        if numbers.get("start") == "mean-flow":
+            check_linear('double-oracle from start = "mean-flow"', problem)
         targets = np.asarray(problem["targets"])
         if targets.shape[-1] != 2:
             rule = "name two players for double-oracle"
@@ -139,6 +149,8 @@ class DoubleOracle(AbstractSolver):
                 ' perturbation = "linear", or fractional-nash);'
                 f" got {problem.num_players}"
             )
+        if self.start == "mean-flow":
+            require_linear('double-oracle from start = "mean-flow"', problem)
         if key is None and self.start == "random":
             raise ValueError('start = "random" needs a `key`')
         return one_by_one(self._solve_one)(problem, self.tol, key)
@@ -148,17 +160,14 @@ class DoubleOracle(AbstractSolver):
         game, is_valid = game.admitted()
         tol = tol.astype(game.permanent_impact.dtype)
         starts, label = self._starts(game, key)
-        best = _Best.nothing(game, self.max_support)
-        if self.max_support > _SMALL_SUPPORT:
-            # Which of several equilibria of a restricted game is found decides much:
-            # small sets are cheap enough to try every start with two first labels.
-            several, steps = jnp.concatenate([starts, starts]), _SMALL_STEPS
-            labels = label + jnp.arange(len(several), dtype=jnp.int32) // len(starts)
-            steps = min(steps, self.max_steps)
-            best = _search(game, several, labels, best, tol, _SMALL_SUPPORT, steps)
-        labels = jnp.broadcast_to(label, (min(len(starts), _LARGE_STARTS),))
-        size, steps = self.max_support, self.max_steps
-        best = _search(game, starts[: len(labels)], labels, best, tol, size, steps)
+        has_paths = self.start in _PATH_STARTS and not game.is_general
+        # A path ends in up to horizon + 1 schedules a player.
+        most = max(self.max_support, game.horizon + 1 if has_paths else 0)
+        best = Best.nothing(game, most)
+        if self.start == "mean-flow":
+            best = _follow_paths(game, starts, best, tol)
+        else:
+            best = self._search_all(game, starts, label, best, tol, has_paths)
         converged = best.gap <= tol
         status = Status.where(converged, Status.converged, Status.stalled)
         status = Status.where(is_valid, status, Status.invalid_input)
@@ -170,10 +179,51 @@ class DoubleOracle(AbstractSolver):
         residual = jnp.where(is_valid, best.gap, jnp.nan)
         return Solution(value, status, residual, best.steps)
 
+    def _search_all(self, game, starts, label, best, tol, has_paths) -> Best:
+        """Search from all starts, small sets before large ones, paths in between."""
+        if self.max_support > _SMALL_SUPPORT:
+            best = self._search_small(game, starts, label, best, tol, has_paths)
+        elif has_paths:
+            best = _follow_paths(game, starts, best, tol)
+        few = min(len(starts), _LARGE_STARTS)
+        labels = jnp.broadcast_to(label, (few,))
+        return search(
+            game, starts, labels, best, tol, self.max_support, few, self.max_steps
+        )
+
+    def _search_small(self, game, starts, label, best, tol, has_paths) -> Best:
+        """Search with small sets, and follow paths before or after most of that."""
+        # Which of several equilibria of a restricted game is found decides much: small
+        # sets are cheap enough to try every start with two first labels.
+        several, num_all = jnp.concatenate([starts, starts]), 2 * len(starts)
+        place = jnp.arange(num_all, dtype=jnp.int32)
+        labels, steps = label + place // len(starts), min(_SMALL_STEPS, self.max_steps)
+        # The work of a path grows with the fourth power of the horizon.
+        is_short = has_paths and game.horizon <= _SHORT_HORIZON
+
+        def run_stage(stage, best):
+            is_brief = (stage == 0) & is_short
+            num_starts = jnp.where(is_brief, 1, num_all)
+            max_steps = jnp.where(is_brief, min(_FIRST_STEPS, steps), steps)
+            best = search(
+                game, several, labels, best, tol, _SMALL_SUPPORT, num_starts, max_steps
+            )
+            if not has_paths:
+                return best
+            return jax.lax.cond(
+                stage == 0,
+                lambda best: _follow_paths(game, starts, best, tol),
+                lambda best: best,
+                best,
+            )
+
+        # One loop: the search is compiled once.
+        return jax.lax.fori_loop(0, 2 if is_short else 1, run_stage, best)
+
     def _starts(self, game: TradingGame, key):
         """Return starting schedules (starts, 2, count, horizon) and the first label."""
         kinds = (self.start,)
-        if self.start == "portfolio":
+        if self.start in _PATH_STARTS:
             kinds = ("fractional", "even", "front")
         starts, label = [], jnp.zeros((), jnp.int32)
         for kind in kinds:
@@ -191,193 +241,27 @@ class DoubleOracle(AbstractSolver):
         return jnp.stack(starts), label
 
 
-class _Best(NamedTuple):
-    """The best profile so far, over all starts.
-
-    Attributes:
-        schedules: supports, shape (2, max_support, horizon).
-        weights: probabilities, shape (2, max_support).
-        gap: largest gain relative to the cost scale, shape ().
-        steps: steps taken so far, shape ().
-    """
-
-    schedules: Int[Array, "2 support horizon"]
-    weights: Float[Array, "2 support"]
-    gap: Float[Array, ""]
-    steps: Int[Array, ""]
-
-    @classmethod
-    def nothing(cls, game: TradingGame, size: int) -> "_Best":
-        dtype = game.permanent_impact.dtype
-        return cls(
-            jnp.zeros((2, size, game.horizon), jnp.int32),
-            jnp.zeros((2, size), dtype),
-            jnp.full((), jnp.inf, dtype),
-            jnp.zeros((), jnp.int32),
-        )
-
-
-class _Sets(NamedTuple):
-    """The restricted game; `size` schedules a player, not all in use.
-
-    Attributes:
-        schedules: shape (2, size, horizon).
-        is_used: which places hold a schedule, shape (2, size).
-        idle: steps since a schedule was last in the support, shape (2, size).
-        costs: of each player, both by (first's schedule, second's), shape (2, size,
-            size).
-        steps: taken from this start, shape ().
-        is_over: whether this start has come to its end, shape ().
-    """
-
-    schedules: Int[Array, "2 size horizon"]
-    is_used: Bool[Array, "2 size"]
-    idle: Int[Array, "2 size"]
-    costs: Float[Array, "2 size size"]
-    steps: Int[Array, ""]
-    is_over: Bool[Array, ""]
-
-
-def _search(game, starts, labels, best, tol, size: int, max_steps: int) -> _Best:
-    """Run the double oracle from every start in turn until one converges."""
-    num_starts = starts.shape[0]
+def _follow_paths(game, starts, best: Best, tol) -> Best:
+    """Follow paths on mean flows in turn until one ends in an equilibrium."""
+    size = 2 * game.horizon + 2
+    most = max(_PATH_WORK // size**2, size)
+    max_pivots = min(_PIVOTS_PER_VARIABLE * size, most)
 
     def unfinished(carry):
-        attempt, _, best = carry
-        return (attempt < num_starts) & (best.gap > tol)
+        attempt, pivots, best = carry
+        return (attempt < NUM_ATTEMPTS) & (pivots < most) & (best.gap > tol)
 
     def advance(carry):
-        attempt, sets, best = carry
-        sets, best = _step(game, sets, best, labels[attempt], tol)
-        is_over = sets.is_over | (sets.steps >= max_steps)
-        attempt = attempt + is_over.astype(jnp.int32)
-        sets = jax.lax.cond(
-            is_over & (attempt < num_starts),
-            lambda: _open(game, starts[jnp.minimum(attempt, num_starts - 1)], size),
-            lambda: sets,
-        )
-        return attempt, sets, best
+        attempt, pivots, best = carry
+        start = starts[0][:, attempt * 3 % _NUM_ROUNDINGS]
+        found = follow_path(game, start, attempt, max_pivots)
+        schedules, weights = mixtures(game, found)
+        gap = jnp.where(found.is_found, gap_of(game, schedules, weights), jnp.inf)
+        best = best.with_profile(schedules, weights, gap)
+        return attempt + 1, pivots + found.num_pivots, best
 
-    first = jnp.zeros((), jnp.int32)
-    carry = first, _open(game, starts[0], size), best
-    return jax.lax.while_loop(unfinished, advance, carry)[2]
-
-
-def _open(game, start, size: int) -> _Sets:
-    """Return the restricted game of a start, without duplicates."""
-    count = min(start.shape[1], size)
-    start = start[:, :count]
-    schedules = jnp.pad(start, ((0, 0), (0, size - count), (0, 0)))
-    same = (start[:, :, None] == start[:, None]).all(axis=-1)
-    earlier = jnp.tril(jnp.ones((count, count), bool), -1)
-    is_first = ~(same & earlier[None]).any(axis=2)
-    is_used = jnp.pad(is_first, ((0, 0), (0, size - count)))
-    costs = jnp.stack(
-        [
-            game.cost_matrix(schedules[0], schedules[1]),
-            game.cost_matrix(schedules[1], schedules[0]).T,
-        ]
-    )
     zero = jnp.zeros((), jnp.int32)
-    idle = jnp.zeros(is_used.shape, jnp.int32)
-    return _Sets(schedules, is_used, idle, costs, zero, zero == 1)
-
-
-def _step(game, sets: _Sets, best: _Best, label, tol):
-    """Solve the restricted game, add both best responses, note the profile."""
-    size = sets.is_used.shape[1]
-    found = pivot_to_equilibrium(
-        sets.costs[0],
-        sets.costs[1],
-        tol=1e-12,
-        initial_label=label,
-        has_row=sets.is_used[0],
-        has_col=sets.is_used[1],
-        max_pivots=_PIVOTS_PER_LABEL * 2 * size,
-        num_starts=min(_LABELS_TO_TRY, 2 * size),
-    )
-    weights = _cleaned(jnp.stack([found.row, found.col]))
-    pairs = sets.is_used[0][:, None] & sets.is_used[1][None]
-    scale = jnp.where(pairs[None], jnp.abs(sets.costs), 0).max()
-    # Pivoting that lost its way may leave weights that are no probabilities.
-    is_sound = jnp.isfinite(weights).all()
-    gains, is_new = [], []
-    schedules, is_used, idle, costs = sets[:4]
-    idle = jnp.where(weights > 0, 0, idle + 1)
-    for player in (0, 1):
-        other = 1 - player
-        reply = _respond(game, sets.schedules[other], weights[other], player)
-        # Costs of the reply, and against it, for every schedule of the other's set.
-        own = game.cost_matrix(reply[None], sets.schedules[other])[0]
-        matrix = sets.costs[player] if player == 0 else sets.costs[player].T
-        excess = jnp.where(weights[other][None] > 0, matrix - own[None], 0)
-        gains.append(_weigh(weights[player], excess, weights[other]))
-        known = is_used[player] & (schedules[player] == reply[None]).all(axis=1)
-        is_new.append(~known.any())
-        # A free place, else the one whose schedule has been idle for longest.
-        worth = jnp.where(is_used[player], idle[player], jnp.iinfo(jnp.int32).max)
-        place = jnp.argmax(worth)
-        has_place = worth[place] > 0
-        adds = is_new[-1] & has_place & is_sound
-        is_new[-1] = adds
-
-        def put(array, value, place=place, adds=adds):
-            return jnp.where(adds, array.at[place].set(value), array)
-
-        schedules = schedules.at[player].set(put(schedules[player], reply))
-        is_used = is_used.at[player].set(put(is_used[player], True))
-        idle = idle.at[player].set(put(idle[player], 0))
-        # The other's set as it is now: its own new schedule is already there.
-        own = game.cost_matrix(reply[None], schedules[other])[0]
-        against = game.cost_matrix(schedules[other], reply[None])[:, 0]
-        columns = (own, against) if player == 0 else (against, own)
-        costs = jnp.stack(
-            [
-                put(costs[i], columns[i])
-                if player == 0
-                else put(costs[i].T, columns[i]).T
-                for i in (0, 1)
-            ]
-        )
-    gap = jnp.maximum(gains[0], gains[1]) / jnp.where(scale > 0, scale, 1)
-    # A best response gains nothing at worst: less than that is a fault, not a gap of 0.
-    is_sound &= gap >= -_LARGEST_ROUNDING
-    gap = jnp.where(is_sound, jnp.maximum(gap, 0), jnp.inf)
-    is_over = ~(is_new[0] | is_new[1])
-    is_better = gap < best.gap
-    room = ((0, 0), (0, best.weights.shape[1] - size))
-    best = _Best(
-        jnp.where(is_better, jnp.pad(sets.schedules, (*room, (0, 0))), best.schedules),
-        jnp.where(is_better, jnp.pad(weights, room), best.weights),
-        jnp.where(is_better, gap, best.gap),
-        best.steps + 1,
-    )
-    sets = _Sets(schedules, is_used, idle, costs, sets.steps + 1, is_over)
-    return sets, best
-
-
-def _weigh(row, matrix, col):
-    """Return row' matrix col, in full precision."""
-    return (row * (matrix * col[None]).sum(axis=1)).sum()
-
-
-def _cleaned(weights):
-    """Drop weights that are rounding."""
-    weights = jnp.where(weights > _TINY_WEIGHT, weights, 0)
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-def _respond(game: TradingGame, others, weights, player: int):
-    """Return the exact best response to a mixture of whole schedules."""
-    if game.is_general:
-        table = game.expected_step_costs(others, weights)
-        reply, _ = table_response(
-            table, game.targets[player], min_trade=game.lowest_trade
-        )
-        return reply
-    flow = (weights[:, None] * others.astype(weights.dtype)).sum(axis=0)
-    pressure, weight = game.price_pressure(flow), game.own_cost_weight
-    return cheapest_schedule(game, pressure, weight, game.targets[player])
+    return jax.lax.while_loop(unfinished, advance, (zero, zero, best))[2]
 
 
 def _spread_schedules(game: TradingGame):

@@ -215,7 +215,7 @@ def test_refusals(in_float64):
     with pytest.raises(InadmissibleError, match="targets must name two players"):
         gtrade.DoubleOracle.validate_for({"targets": [1, 2, 3]})
     gtrade.DoubleOracle.validate_for({"targets": [[1, 2], [3, 4], [5, 6]]})
-    with pytest.raises(ValueError, match="start must be one of portfolio, fractional"):
+    with pytest.raises(ValueError, match="start must be one of portfolio, mean-flow"):
         gtrade.DoubleOracle(start="middle")
     with pytest.raises(ValueError, match="max_support must be at least 2"):
         gtrade.DoubleOracle(max_support=1)
