@@ -13,7 +13,7 @@ factorised once, however many players there are.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -38,7 +38,8 @@ from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.starts import even_schedules
 
-_HIGHEST = jax.lax.Precision.HIGHEST
+# Steps after which the splitting method takes its other length.
+_CHANGES_OF_LENGTH = (600, 8600, 14_600)
 
 
 class FractionalNash(AbstractSolver):
@@ -151,42 +152,38 @@ def fractional_equilibrium(
         jnp.ones((horizon, horizon), dtype), -1
     )
 
-    def dot(left, right):
-        return jnp.matmul(left, right, precision=_HIGHEST)
-
     # Without bounds: (n M + M') S is constant, and so is M' a_i + M S for every player.
     total = jnp.linalg.solve(players * impact + impact.T, ones)
     total = total * (targets.sum() / total.sum())
-    pair = jnp.stack([ones, dot(impact, total)], axis=1)
+    pair = jnp.stack([ones, _dot(impact, total)], axis=1)
     level, shift = jnp.linalg.solve(impact.T, pair).T
     price = (targets + shift.sum()) / level.sum()
     start = price[:, None] * level[None] - shift[None]
 
-    # Resolvent of the linear conditions, the multipliers of the targets eliminated. The
-    # more players, the stiffer their coupling: the step length 1 suits two of them, and
-    # its decay with their number was found by trial.
-    length = (2 / players) ** 0.5
-    inverse = jnp.linalg.inv(identity + length * impact.T)
-    along = inverse.sum(axis=1)
-    along = along / along.sum()
-    inverse = inverse - along[:, None] * inverse.sum(axis=0)[None]
-    coupled = jnp.linalg.inv(identity + players * length * dot(inverse, impact))
-
-    def resolve(point):
-        total = dot(inverse, point.sum(axis=0)) + along * targets.sum()
-        total = dot(coupled, total)
-        point = point - length * dot(impact, total)[None]
-        return dot(point, inverse.T) + targets[:, None] * along[None]
-
     scale = jnp.maximum(jnp.abs(targets).max() / horizon, 1)
+    # Limits that bind the players apart want the first length, limits that bind their
+    # total, whose coupling is the stiffer the more they are, the second.
+    shorter = (2 / max(players, 2)) ** 0.5
+    usual = _resolvent(impact, players, 1.0)
+    resolvents = (usual, _resolvent(impact, players, shorter))
+    ends = jnp.array(_CHANGES_OF_LENGTH, jnp.int32)
 
     def step(state):
-        point, _ = state
+        point, _, count = state
         inside = jnp.clip(point, low, high)
-        move = resolve(2 * inside - point) - inside
-        return (point + move, inside), jnp.abs(move).max() / scale
+        resolve = usual
+        if players > 2:
+            # Distances from the box are multiples of the length.
+            ratio = jnp.where((ends[::2] == count).any(), shorter, 1)
+            ratio = jnp.where((ends[1::2] == count).any(), 1 / shorter, ratio)
+            point = inside + ratio * (point - inside)
+            is_usual = (count >= ends).sum(dtype=jnp.int32) % 2 == 0
+            resolve = jax.tree.map(lambda *x: jnp.where(is_usual, *x), *resolvents)
+        move = resolve(2 * inside - point, targets) - inside
+        return (point + move, inside, count + 1), jnp.abs(move).max() / scale
 
-    solution = iterate_until(step, (start, start), tol=tol, max_steps=max_steps)
+    state = start, start, jnp.zeros((), jnp.int32)
+    solution = iterate_until(step, state, tol=tol, max_steps=max_steps)
     inside = solution.value[1]
     # The iterate meets the limits exactly and the targets to `tol`; mend the targets
     # where there is room, so that a schedule is never cheaper for falling short.
@@ -196,6 +193,38 @@ def fractional_equilibrium(
     mended = jnp.where(has_room, inside + missing[:, None], inside)
     mended = jnp.clip(mended, low, high)
     return eqx.tree_at(lambda s: s.value, solution, mended)
+
+
+class _Resolvent(NamedTuple):
+    """Solves `u_i + length F_i(u) - lambda_i 1 = z_i` with sums of u_i given.
+
+    The multipliers are eliminated; players are coupled through their total alone.
+    """
+
+    inverse: Float[Array, "horizon horizon"]
+    along: Float[Array, " horizon"]
+    coupled: Float[Array, "horizon horizon"]
+    impact: Float[Array, "horizon horizon"]
+
+    def __call__(self, point, targets):
+        total = _dot(self.inverse, point.sum(axis=0)) + self.along * targets.sum()
+        total = _dot(self.coupled, total)
+        point = point - _dot(self.impact, total)[None]
+        return _dot(point, self.inverse.T) + targets[:, None] * self.along[None]
+
+
+def _resolvent(impact, players: int, length: float) -> _Resolvent:
+    identity = jnp.eye(impact.shape[0], dtype=impact.dtype)
+    inverse = jnp.linalg.inv(identity + length * impact.T)
+    along = inverse.sum(axis=1)
+    along = along / along.sum()
+    inverse = inverse - along[:, None] * inverse.sum(axis=0)[None]
+    coupled = jnp.linalg.inv(identity + players * length * _dot(inverse, impact))
+    return _Resolvent(inverse, along, coupled, length * impact)
+
+
+def _dot(left, right):
+    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def round_positions(
