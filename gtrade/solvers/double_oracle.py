@@ -62,8 +62,9 @@ _SHORT_HORIZON = 128
 _LARGE_STARTS = 2
 # Roundings of the fractional equilibrium that a player's set starts from.
 _NUM_ROUNDINGS = 10
-# Beyond it the splitting method of the fractional game would converge too slowly.
-_LARGEST_IMPACT = 1.98
+# The fractional game closest to 2 that is solved, and that stands in for those beyond.
+_LARGEST_IMPACT = 1.9999
+_IMPACT_FOR_LARGER = 1.98
 # Numbers that the pivots of all paths on mean flows may touch; pivots of one path.
 _PATH_WORK = 2**33
 _PIVOTS_PER_VARIABLE = 30
@@ -289,7 +290,8 @@ def _is_within(game: TradingGame, schedules):
 def _roundings(game: TradingGame):
     """Return roundings of the fractional equilibrium, (2, count, horizon)."""
     kappa = jnp.minimum(game.permanent_impact, _LARGEST_IMPACT)
-    trades = fractional_equilibrium(game, kappa, tol=1e-9, max_steps=2000).value
+    kappa = jnp.where(game.permanent_impact < 2, kappa, _IMPACT_FOR_LARGER)
+    trades = fractional_equilibrium(game, kappa, tol=1e-9, max_steps=20_000).value
     # The splitting method meets limits exactly and targets only to its tolerance.
     thresholds = jnp.linspace(0.05, 0.95, _NUM_ROUNDINGS, dtype=trades.dtype)
     rounded = jax.vmap(
