@@ -163,13 +163,16 @@ def _near_start(line: _Line, impact, start, noise):
 def _far_start(game, impact, noise, attempt):
     """Return a start for kappa >= 2: fillings by the order of c, and a large z.
 
-    The first attempt and every other one set early trades against late ones; those
-    between fill in random order, which takes fewer pivots near kappa = 2.
+    The first attempt sets early trades against late ones. Two random orders come next,
+    which take fewer pivots near kappa = 2, and a random order against its reverse,
+    which can do better in boxes that are not symmetric; and so on in turn.
     """
     horizon = game.horizon
     order = jnp.arange(horizon, dtype=noise.dtype)[None] + 0.3 * noise
     opposed = jnp.concatenate([order[:1], -order[1:]]) / horizon
-    direction = jnp.where(attempt % 2 == 0, opposed, noise)
+    reverse = jnp.stack([noise[0], 0.01 * noise[1] - noise[0]])
+    kind = attempt % 3
+    direction = jnp.where(kind == 0, opposed, jnp.where(kind == 1, noise, reverse))
     zero = jnp.zeros((), noise.dtype)
     trades = jnp.stack(
         [cheapest_schedule(game, direction[i], zero, game.targets[i]) for i in (0, 1)]
