@@ -138,7 +138,7 @@ class DoubleOracle(AbstractSolver):
             Supports and weights, with status `converged`, `stalled` (no start came
             within `tol`; the best profile is returned) or `invalid_input`; the residual
             is the gain from the best deviation relative to the cost scale, `num_steps`
-            counts best-response steps from all starts.
+            counts best-response steps from all starts, a path as one.
 
         Raises:
             ValueError: if float64 is off, or there are not two players.
@@ -166,6 +166,9 @@ class DoubleOracle(AbstractSolver):
         most = max(self.max_support, game.horizon + 1 if has_paths else 0)
         best = Best.nothing(game, most)
         if self.start == "mean-flow":
+            # What is returned if no path leads to an equilibrium.
+            start, one = starts[0][:, :1], jnp.ones((2, 1), best.weights.dtype)
+            best = best.with_profile(start, one, gap_of(game, start, one))
             best = _follow_paths(game, starts, best, tol)
         else:
             best = self._search_all(game, starts, label, best, tol, has_paths)
@@ -224,7 +227,9 @@ class DoubleOracle(AbstractSolver):
     def _starts(self, game: TradingGame, key):
         """Return starting schedules (starts, 2, count, horizon) and the first label."""
         kinds = (self.start,)
-        if self.start in _PATH_STARTS:
+        if self.start == "mean-flow":
+            kinds = ("fractional",)
+        elif self.start == "portfolio":
             kinds = ("fractional", "even", "front")
         starts, label = [], jnp.zeros((), jnp.int32)
         for kind in kinds:
@@ -257,7 +262,10 @@ def _follow_paths(game, starts, best: Best, tol) -> Best:
         start = starts[0][:, attempt * 3 % _NUM_ROUNDINGS]
         found = follow_path(game, start, attempt, max_pivots)
         schedules, weights = mixtures(game, found)
-        gap = jnp.where(found.is_found, gap_of(game, schedules, weights), jnp.inf)
+        total = schedules.sum(axis=-1, dtype=jnp.int32)
+        is_feasible = (total == game.targets[:, None]) & _is_within(game, schedules)
+        is_good = found.is_found & (is_feasible | (weights == 0)).all()
+        gap = jnp.where(is_good, gap_of(game, schedules, weights), jnp.inf)
         best = best.with_profile(schedules, weights, gap)
         return attempt + 1, pivots + found.num_pivots, best
 

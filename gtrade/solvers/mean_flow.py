@@ -71,14 +71,17 @@ class MeanFlows(NamedTuple):
 
 
 def follow_path(
-    game: TradingGame, start: Int[Array, "2 horizon"], attempt: int, max_pivots: int
+    game: TradingGame,
+    start: Int[Array, "2 horizon"],
+    attempt: Int[Array, ""] | int,
+    max_pivots: int,
 ) -> MeanFlows:
     """Follow one path to an equilibrium of a game that is not general.
 
     Args:
         game: one instance in float64, with admissible numbers.
         start: schedules to start from for kappa < 2.
-        attempt: varies the directions, from 0; may be traced.
+        attempt: varies the directions, from 0 to NUM_ATTEMPTS - 1.
         max_pivots: breakpoints after which to give up (static).
     """
     horizon, kappa = game.horizon, game.permanent_impact
@@ -95,6 +98,8 @@ def follow_path(
     impact = jnp.eye(horizon, dtype=dtype) + kappa * jnp.tril(
         jnp.ones((horizon, horizon), dtype), -1
     )
+    # Without own costs prices may be scaled: at large kappa rates would differ widely.
+    impact = impact / jnp.where(is_convex, 1, kappa)
     noise = jnp.asarray(_noise(horizon), dtype)[attempt]
     begin = jax.tree.map(
         lambda near, far: jnp.where(is_convex, near, far),
@@ -177,11 +182,17 @@ def _far_start(game, impact, noise, attempt):
     trades = jnp.stack(
         [cheapest_schedule(game, direction[i], zero, game.targets[i]) for i in (0, 1)]
     ).astype(noise.dtype)
-    # The dearest step that is filled, in part or just so.
+    # The dearest step that is filled, in part or just so; the cheapest if none is.
     is_filled = trades > game.lowest_trade
-    free = _index_of_largest(jnp.where(is_filled, direction, -2))
-    pressure = jnp.abs(_product(impact, trades)).max()
-    return _Start(trades, free, direction, 8.0 * horizon * (pressure + 1))
+    dearest = _index_of_largest(jnp.where(is_filled, direction, -jnp.inf))
+    cheapest = _index_of_largest(-direction)
+    free = jnp.where(is_filled.any(axis=1), dearest, cheapest)
+    # From twice the z at which c alone still decides the order.
+    price, own = _product(impact, trades[::-1]), free[:, None]
+    price = jnp.abs(price - jnp.take_along_axis(price, own, axis=1))
+    apart = jnp.abs(direction - jnp.take_along_axis(direction, own, axis=1))
+    ratio = jnp.where(_is_at(free, trades), 0, price / jnp.where(apart > 0, apart, 1))
+    return _Start(trades, free, direction, 2 * ratio.max() + 1)
 
 
 def _index_of_largest(rows):
@@ -338,9 +349,11 @@ def _pivot(game, line: _Line, impact, begin: _Start, max_pivots):
         moved = jax.tree.map(
             lambda new, old: jnp.where(is_ray | (flips & is_z), old, new), moved, path
         )
+        # A path that is back where it began will not come down again.
+        is_back = ((moved.basic == last) & (moved.value > depth)).any()
         moved = moved._replace(
             num_pivots=num_pivots,
-            is_over=is_end | is_ray | (num_pivots >= max_pivots),
+            is_over=is_end | is_ray | is_back | (num_pivots >= max_pivots),
             is_found=is_end,
         )
         is_due = num_pivots % _PIVOTS_BETWEEN_SOLVES == 0
@@ -380,11 +393,13 @@ def _pivot(game, line: _Line, impact, begin: _Start, max_pivots):
     is_basic = jnp.zeros(num, bool).at[target].set(is_trade, mode="drop")
     # A trade at the upper limit has no cell of its own: it rounds down from above.
     cell = jnp.where(is_basic | (line.width <= 1), path.kink, line.low)
+    room = 1e-9 * line.width
+    is_inside = (all_trades >= line.low - room) & (all_trades <= line.high + room)
     return MeanFlows(
         trades=all_trades.reshape(2, horizon),
         cell=cell.reshape(2, horizon).astype(jnp.int32),
         width=line.width.astype(jnp.int32),
-        is_found=path.is_found & jnp.isfinite(all_trades).all(),
+        is_found=path.is_found & is_inside.all(),
         num_pivots=path.num_pivots,
     )
 

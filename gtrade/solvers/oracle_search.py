@@ -102,16 +102,18 @@ def gap_of(
         costs = game.cost_matrix(schedules[player], schedules[other])
         gains.append(_weigh(weights[player], costs - own[None], weights[other]))
         scale = jnp.maximum(scale, jnp.abs(costs).max())
-    return _relative(jnp.maximum(*gains), scale)
+    return _relative(gains, scale)
 
 
-def _relative(gain, scale):
-    """Return a gain relative to a scale, infinite where it cannot be right.
+def _relative(gains, scale):
+    """Return the larger of two gains relative to a scale, if both can be right.
 
-    A best response gains nothing at worst: less than that is a fault, not a gap of 0.
+    A best response gains nothing at worst: less than that is a fault, not a gap of 0,
+    and the gap infinite.
     """
-    gap = gain / jnp.where(scale > 0, scale, 1)
-    return jnp.where(gap >= -_LARGEST_ROUNDING, jnp.maximum(gap, 0), jnp.inf)
+    gaps = jnp.stack(gains) / jnp.where(scale > 0, scale, 1)
+    is_right = (gaps >= -_LARGEST_ROUNDING).all()
+    return jnp.where(is_right, jnp.maximum(gaps.max(), 0), jnp.inf)
 
 
 def search(
@@ -237,7 +239,7 @@ def _step(game, sets: _Sets, best: Best, label, tol):
                 for i in (0, 1)
             ]
         )
-    gap = _relative(jnp.maximum(gains[0], gains[1]), scale)
+    gap = _relative(gains, scale)
     is_over = ~(is_new[0] | is_new[1])
     best = best.with_profile(sets.schedules, weights, gap)
     sets = _Sets(schedules, is_used, idle, costs, sets.steps + 1, is_over)
