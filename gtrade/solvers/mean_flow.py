@@ -21,10 +21,11 @@ of the problem with prices `M m_j + z c_i` from a z where one is known down to z
 
 - For kappa >= 2 the known one is that of large z: fill by the order of c alone. It is
   the only one there, so that the path must end at z = 0 (Lemke 1965; Eaves 1971). Early
-  trades of one player against late trades of the other make for short paths.
+  trades of one player against late trades of the other make for short paths in boxes
+  that are symmetric; in others some paths are too long.
 - For kappa < 2 it is a rounding of the fractional equilibrium at z = 1, which c makes
-  one; the path is short if an equilibrium is near. It may lead back to where z = 1,
-  since such a start may lie on another path: then other roundings are tried.
+  one; the path is short if an equilibrium is near. It may lead back to z = 1, since
+  such a start may lie on another path, or be too long: then other roundings are tried.
 
 A generic c leaves ties only where targets tie with limits. The second right-hand side,
 a symbolic perturbation of the targets, breaks those. Tables are computed from scratch

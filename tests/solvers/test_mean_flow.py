@@ -12,6 +12,7 @@ from gtrade._checks import InadmissibleError
 from gtrade.problems.enumeration import enumerate_schedules
 from gtrade.responses import best_response
 from gtrade.solution import status_names
+from gtrade.solvers import oracle_search
 from gtrade.solvers.mean_flow import NUM_ATTEMPTS, MeanFlows, follow_path
 from gtrade.solvers.mixtures import mixtures
 from tests.references import equilibria as reference
@@ -183,3 +184,50 @@ def test_general_games_have_no_paths(in_float64):
         solver.validate_for(numbers, start="mean-flow")
     with pytest.raises(ValueError, match="mean-flow"):
         gtrade.solve(gtrade.TradingGame(**numbers), solver)
+
+
+@pytest.mark.parametrize("kappa", [0.5, 2.0, 1e6])
+def test_targets_at_the_limits_of_what_can_be_reached(in_float64, kappa):
+    box = {"horizon": 6, "min_trade": -2, "max_trade": -1}
+    targets = [(-6, -12), (-12, -12), (-9, -12), (-6, -7), (-6, -6)]
+    games = make(targets, [kappa] * 5, **box)
+    solver = gtrade.DoubleOracle(start="mean-flow")
+    solution = gtrade.solve_batch(games, solver)
+    assert (status_names(solution.status) == "converged").all()
+    used = np.asarray(solution.value.weights) > 0
+    sums = np.asarray(solution.value.schedules).sum(axis=-1)
+    wanted = np.broadcast_to(np.array(targets)[..., None], sums.shape)
+    assert (sums == wanted)[used].all()
+    columns = gtrade.verify(games, solution, solver=solver)
+    scale = np.abs(columns["values"]).max(axis=1)
+    assert (np.abs(columns["exploitability"]) <= 1e-9 * scale).all()
+
+
+def test_without_an_answer_there_is_still_a_profile(in_float64):
+    game = gtrade.TradingGame(
+        horizon=5,
+        min_trade=-(10**6),
+        max_trade=10**6,
+        targets=[3_752_119, -1_000_000],
+        permanent_impact=1.999999999,
+    )
+    solver = gtrade.DoubleOracle(start="mean-flow")
+    solution = gtrade.solve(game, solver)
+    assert str(status_names(solution.status)) == "stalled"
+    columns = gtrade.verify(game, solution, solver=solver)
+    scale = np.abs(columns["values"]).max()
+    assert 0 < float(solution.residual) < 1e-3
+    assert columns["exploitability"] / scale == pytest.approx(
+        float(solution.residual), rel=0.5
+    )
+
+
+def test_a_gain_far_below_zero_is_a_fault():
+    """It must not hide behind the other player's gain of zero."""
+    scale = jnp.asarray(2.0)
+    gains = [jnp.asarray(0.0), jnp.asarray(1e-3)]
+    assert float(oracle_search._relative(gains, scale)) == pytest.approx(5e-4)
+    for bad in (-1e-3, np.nan):
+        for pair in ((0.0, bad), (bad, 0.0)):
+            gains = [jnp.asarray(x) for x in pair]
+            assert np.isinf(oracle_search._relative(gains, scale))
