@@ -14,12 +14,12 @@ from gtrade.solvers.correlated import CorrelatedLP
 from gtrade.sweeps.complaints import SpecError
 from gtrade.sweeps.run import run_spec
 from gtrade.sweeps.spec import resolve_spec
-from tests.references.equilibria import (
+from tests.references.cost_tables import (
     all_equilibria,
     correlated_extremes,
-    cost_tables,
     zero_sum_value,
 )
+from tests.references.equilibria import cost_tables
 
 CONCEPTS = ("cce", "ce")
 

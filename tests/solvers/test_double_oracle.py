@@ -7,6 +7,7 @@ import pytest
 import gtrade
 from gtrade._checks import InadmissibleError
 from gtrade.solution import status_names
+from tests.references import cost_tables
 from tests.references import equilibria as reference
 
 PAPER = {"horizon": 5, "min_trade": -5, "max_trade": 5}
@@ -69,7 +70,7 @@ def test_constant_sum_at_impact_two(in_float64):
         if max(map(abs, targets)) > 10:
             _, costs = reference.cost_tables(2.0, targets, 5, -5, 5)
             np.testing.assert_allclose(costs[0] + costs[1], total, atol=1e-9)
-            value = reference.zero_sum_value(costs[0])
+            value = cost_tables.zero_sum_value(costs[0])
             np.testing.assert_allclose(columns["values"][i, 0], value, atol=1e-8)
     np.testing.assert_allclose(columns["values"][2], 200, atol=1e-9)
 

@@ -8,6 +8,7 @@ import gtrade
 from gtrade._checks import InadmissibleError
 from gtrade.solution import status_names
 from tests.references import equilibria as reference
+from tests.references import fractional
 
 KAPPAS = np.array([0.0, 0.3, 1.0, 1.7])
 TARGETS = {2: [20, -7], 5: [20, -7, 12, 0, 3]}
@@ -38,17 +39,17 @@ def test_agrees_with_the_references(in_float64, players, theta):
     trades = np.array(solution.value.trades)
     for i, kappa in enumerate(KAPPAS):
         if theta == 4:
-            wanted = reference.fractional_equilibrium(kappa, targets, 6, -4, 4)
+            wanted = fractional.fractional_equilibrium(kappa, targets, 6, -4, 4)
             # Limits are active wherever the equilibrium is not even.
             assert kappa == 0 or np.isclose(np.abs(wanted).max(), 4)
         else:
-            wanted = reference.fractional_closed_form(kappa, targets, 6)
+            wanted = fractional.fractional_closed_form(kappa, targets, 6)
         np.testing.assert_allclose(trades[i], wanted, rtol=0, atol=1e-7)
-        rest = reference.natural_residual(trades[i], kappa, targets, -theta, theta)
+        rest = fractional.natural_residual(trades[i], kappa, targets, -theta, theta)
         assert rest <= 1e-7
     columns = gtrade.verify(games, solution)
     gaps = [
-        reference.fractional_gap(trades[i], kappa, targets, -theta, theta).max()
+        fractional.fractional_gap(trades[i], kappa, targets, -theta, theta).max()
         for i, kappa in enumerate(KAPPAS)
     ]
     np.testing.assert_allclose(columns["exploitability"], gaps, rtol=0, atol=1e-8)
@@ -85,7 +86,7 @@ def test_a_thousand_players(in_float64):
     assert np.abs(whole).max() <= 50
     trades = np.array(solution.value.trades[0])
     scale = np.abs(trades.sum(axis=0)).max()
-    rest = reference.natural_residual(trades, 1.0, targets, -50, 50)
+    rest = fractional.natural_residual(trades, 1.0, targets, -50, 50)
     assert rest <= 1e-7 * scale
 
 

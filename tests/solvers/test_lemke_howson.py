@@ -9,7 +9,7 @@ import gtrade
 from gtrade.solution import status_names
 from gtrade.solvers.lemke_howson import pivot_to_equilibrium
 from gtrade.solving import make_program, share_among
-from tests.references import equilibria as reference
+from tests.references import cost_tables
 
 KINDS = {
     "normal": lambda rng, size: rng.normal(size=size),
@@ -39,7 +39,7 @@ def largest_relative_gap(payoffs_row, payoffs_col, pairs):
     for a, b, x, y in games:
         spans = np.array([np.ptp(a), np.ptp(b)])
         gaps.append(
-            reference.bimatrix_gap(-a, -b, x, y) / np.where(spans > 0, spans, 1)
+            cost_tables.bimatrix_gap(-a, -b, x, y) / np.where(spans > 0, spans, 1)
         )
         for weights in (x, y):
             assert (weights >= 0).all()
@@ -120,7 +120,7 @@ def test_every_label_reaches_an_equilibrium(in_float64):
     assert (status_names(solution.status) == "converged").all()
     rows, cols = np.array(solution.value.row), np.array(solution.value.col)
     for i, (one, other) in enumerate(games):
-        known = reference.all_equilibria(-one, -other)
+        known = cost_tables.all_equilibria(-one, -other)
         found = set()
         for k in range(i * num_labels, (i + 1) * num_labels):
             misses = [
@@ -185,7 +185,7 @@ def test_zero_sum_games_have_the_value_of_the_linear_program(in_float64):
     for cost, x, y in zip(
         costs, np.array(solution.value.row), np.array(solution.value.col), strict=True
     ):
-        value = reference.zero_sum_value(cost)
+        value = cost_tables.zero_sum_value(cost)
         np.testing.assert_allclose(x @ cost @ y, value, rtol=0, atol=1e-9)
         # Each strategy secures the value on its own.
         assert (x @ cost).max() <= value + 1e-9
@@ -268,7 +268,7 @@ def test_the_residual_is_the_gap(in_float64):
     rows, cols = np.array(solution.value.row), np.array(solution.value.col)
     for i, residual in enumerate(np.array(solution.residual)):
         if np.isfinite(residual):
-            gaps = reference.bimatrix_gap(-a[i], -b[i], rows[i], cols[i])
+            gaps = cost_tables.bimatrix_gap(-a[i], -b[i], rows[i], cols[i])
             wanted = (gaps / [np.ptp(a[i]), np.ptp(b[i])]).max()
             np.testing.assert_allclose(residual, wanted, rtol=1e-9, atol=1e-12)
 

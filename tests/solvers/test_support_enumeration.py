@@ -7,7 +7,7 @@ import gtrade
 from gtrade._checks import InadmissibleError
 from gtrade.solution import status_names
 from gtrade.solvers.support_enumeration import num_support_pairs
-from tests.references import equilibria as reference
+from tests.references import cost_tables
 
 SOLVER = gtrade.SupportEnumeration
 
@@ -37,7 +37,7 @@ def test_finds_what_enumeration_of_vertices_finds(in_float64, shape, num):
     games, solution = solve(a, b)
     assert (status_names(solution.status) == "converged").all()
     assert (np.array(solution.num_steps) == num_support_pairs(*shape)).all()
-    known = [reference.all_equilibria(-x, -y) for x, y in zip(a, b, strict=True)]
+    known = [cost_tables.all_equilibria(-x, -y) for x, y in zip(a, b, strict=True)]
     for i in range(num):
         check_set(known[i], solution.value, i)
     counts = [len(pairs) for pairs in known]

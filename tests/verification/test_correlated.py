@@ -17,7 +17,8 @@ from gtrade.verification.correlated import (
     verify_correlated_trading,
     welfare_bound,
 )
-from tests.references.equilibria import correlated_extremes, cost_tables
+from tests.references.cost_tables import correlated_extremes
+from tests.references.equilibria import cost_tables
 
 CONCEPTS = ("cce", "ce")
 COLUMNS = {

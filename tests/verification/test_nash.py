@@ -9,6 +9,7 @@ import gtrade
 from gtrade.problems.strategies import FractionalSchedules, MixedPair, MixedSchedules
 from gtrade.solution import Solution, Status
 from gtrade.verification.response_bounds import least_cost_bound
+from tests.references import cost_tables, fractional
 from tests.references import equilibria as reference
 
 BOX = {"horizon": 4, "min_trade": -2, "max_trade": 3}
@@ -57,7 +58,7 @@ def test_bounds_are_the_least_costs_in_fractional_shares(in_float64):
     found = np.array(jax.jit(jax.vmap(bound))(linear, weights, targets))
     limits = np.full(horizon, -2.0), np.full(horizon, 3.0)
     for i, target in enumerate(targets):
-        trades, least = reference.fractional_response_bound(
+        trades, least = fractional.fractional_response_bound(
             linear[i], weights[i], target, *limits
         )
         np.testing.assert_allclose(found[i], least, rtol=0, atol=1e-9)
@@ -151,7 +152,7 @@ def test_fractional_schedules_that_are_none_have_no_numbers(in_float64):
     columns = gtrade.verify(games, claimed(value), arrays=("lots",))
     for name in ("exploitability", "lots_exploitability", "welfare", "lots_welfare"):
         assert np.isnan(columns[name]).tolist() == [True] * 5 + [False]
-    gaps = reference.fractional_gap(trades[5], 1.0, TARGETS, -2, 3)
+    gaps = fractional.fractional_gap(trades[5], 1.0, TARGETS, -2, 3)
     np.testing.assert_allclose(columns["exploitability"][5], gaps.max(), atol=1e-10)
     gaps = reference.pure_gap(whole[5], 1.0, TARGETS, -2, 3)
     np.testing.assert_allclose(columns["lots_exploitability"][5], gaps.max())
@@ -172,7 +173,7 @@ def test_pairs_have_the_gap_of_the_definition_or_no_numbers(in_float64):
     columns = gtrade.verify(games, claimed(value))
     assert np.isnan(columns["exploitability"]).tolist() == [True] * 3 + [False] * 3
     for i in (3, 4, 5):
-        gaps = reference.bimatrix_gap(costs[0, i], costs[1, i], row[i], col[i])
+        gaps = cost_tables.bimatrix_gap(costs[0, i], costs[1, i], row[i], col[i])
         np.testing.assert_allclose(columns["exploitability"][i], gaps.max(), rtol=1e-12)
         values = [row[i] @ matrix[i] @ col[i] for matrix in costs]
         np.testing.assert_allclose(columns["values"][i], values, rtol=1e-12)
