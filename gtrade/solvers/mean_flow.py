@@ -46,6 +46,8 @@ from gtrade.responses.separable import cheapest_schedule
 _TINY = 1e-11
 # Pivots between two factorisations from scratch, which undo the rounding of pivots.
 _PIVOTS_BETWEEN_SOLVES = 200
+# Up to this kappa random orders come first.
+_SMALL_FOR_RANDOM = 3.5
 # Directions and starts to try.
 NUM_ATTEMPTS = 8
 # Part of the room between two slopes that the noise of a start may take.
@@ -169,15 +171,17 @@ def _near_start(line: _Line, impact, start, noise):
 def _far_start(game, impact, noise, attempt):
     """Return a start for kappa >= 2: fillings by the order of c, and a large z.
 
-    The first attempt sets early trades against late ones. Two random orders come next,
-    which take fewer pivots near kappa = 2, and a random order against its reverse,
-    which can do better in boxes that are not symmetric; and so on in turn.
+    Early trades are set against late ones; then both players fill in random orders of
+    their own, which takes fewer pivots near kappa = 2, where that comes first; then in
+    a random order and its reverse, which can do better in boxes that are not symmetric;
+    and so on in turn.
     """
     horizon = game.horizon
     order = jnp.arange(horizon, dtype=noise.dtype)[None] + 0.3 * noise
     opposed = jnp.concatenate([order[:1], -order[1:]]) / horizon
     reverse = jnp.stack([noise[0], 0.01 * noise[1] - noise[0]])
-    kind = attempt % 3
+    is_near_two = game.permanent_impact < _SMALL_FOR_RANDOM
+    kind = (attempt + is_near_two.astype(jnp.int32)) % 3
     direction = jnp.where(kind == 0, opposed, jnp.where(kind == 1, noise, reverse))
     zero = jnp.zeros((), noise.dtype)
     trades = jnp.stack(
