@@ -100,6 +100,8 @@ def exploitability(table: Results) -> Figure | None:
         for name in shown
     ]
     title = "No deviation gains more than " + ", ".join(parts) + " on average"
+    if not any(gain > 0 for gain in worst.values()):
+        title = "No deviation gains anything"
     with style.style():
         figure, axes = style.new_figure(height=3.0, title=title)
         axes.set_yscale("log")
