@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.responses.general import table_response
 from gtrade.responses.separable import cheapest_schedule
-from gtrade.solvers.lemke_howson import pivot_to_equilibrium
+from gtrade.solvers.complementary_pivoting import pivot_to_equilibrium
 
 # Weights below this are rounding; dropping them changes costs by less than `tol`.
 _TINY_WEIGHT = 1e-13

@@ -7,7 +7,7 @@ import pytest
 
 import gtrade
 from gtrade.solution import status_names
-from gtrade.solvers.lemke_howson import pivot_to_equilibrium
+from gtrade.solvers.complementary_pivoting import pivot_to_equilibrium
 from gtrade.solving import make_program, share_among
 from tests.references import cost_tables
 
