@@ -264,7 +264,8 @@ def _follow_paths(game, starts, best: Best, tol) -> Best:
         schedules, weights = mixtures(game, found)
         total = schedules.sum(axis=-1, dtype=jnp.int32)
         is_feasible = (total == game.targets[:, None]) & _is_within(game, schedules)
-        is_good = found.is_found & (is_feasible | (weights == 0)).all()
+        # Wherever a path ended: the best responses tell what its end is worth.
+        is_good = (is_feasible | (weights == 0)).all()
         gap = jnp.where(is_good, gap_of(game, schedules, weights), jnp.inf)
         best = best.with_profile(schedules, weights, gap)
         return attempt + 1, pivots + found.num_pivots, best

@@ -24,8 +24,8 @@ of the problem with prices `M m_j + z c_i` from a z where one is known down to z
   trades of one player against late trades of the other make for short paths in boxes
   that are symmetric; in others some paths are too long.
 - For kappa < 2 it is a rounding of the fractional equilibrium at z = 1, which c makes
-  one; the path is short if an equilibrium is near. It may lead back to z = 1, since
-  such a start may lie on another path, or be too long: then other roundings are tried.
+  one; the path is short if an equilibrium is near. It may be too long, or lead away
+  for good, since such a start may lie on another path: then other roundings are tried.
 
 A generic c leaves ties only where targets tie with limits. The second right-hand side,
 a symbolic perturbation of the targets, breaks those. Tables are computed from scratch
@@ -47,7 +47,7 @@ _TINY = 1e-11
 # Pivots between two factorisations from scratch, which undo the rounding of pivots.
 _PIVOTS_BETWEEN_SOLVES = 200
 # Up to this kappa random orders come first.
-_SMALL_FOR_RANDOM = 3.5
+_SMALL_FOR_RANDOM = 3.0
 # Directions and starts to try.
 NUM_ATTEMPTS = 8
 # Part of the room between two slopes that the noise of a start may take.
@@ -354,11 +354,9 @@ def _pivot(game, line: _Line, impact, begin: _Start, max_pivots):
         moved = jax.tree.map(
             lambda new, old: jnp.where(is_ray | (flips & is_z), old, new), moved, path
         )
-        # A path that is back where it began will not come down again.
-        is_back = ((moved.basic == last) & (moved.value > depth)).any()
         moved = moved._replace(
             num_pivots=num_pivots,
-            is_over=is_end | is_ray | is_back | (num_pivots >= max_pivots),
+            is_over=is_end | is_ray | (num_pivots >= max_pivots),
             is_found=is_end,
         )
         is_due = num_pivots % _PIVOTS_BETWEEN_SOLVES == 0
