@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
+    from gtrade.problems.position_building import PositionBuilding as PositionBuilding
     from gtrade.responses.dynamic_programming import (
         shortest_schedule as shortest_schedule,
     )
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
     from gtrade.solvers.double_oracle import DoubleOracle as DoubleOracle
     from gtrade.solvers.fractional_nash import FractionalNash as FractionalNash
     from gtrade.solvers.ftpl import FTPL as FTPL
+    from gtrade.solvers.gradient_play import GradientPlay as GradientPlay
     from gtrade.solvers.lemke_howson import LemkeHowson as LemkeHowson
+    from gtrade.solvers.line_responses import LineResponses as LineResponses
+    from gtrade.solvers.matrix_exponential import MatrixExponential as MatrixExponential
     from gtrade.solvers.self_play import face as face
+    from gtrade.solvers.spectral import Spectral as Spectral
     from gtrade.solvers.support_enumeration import (
         SupportEnumeration as SupportEnumeration,
     )
     from gtrade.solvers.swap_regret import SwapFTPL as SwapFTPL
+    from gtrade.solvers.variational_inequality import Constrained as Constrained
     from gtrade.solving import solve as solve
     from gtrade.solving import solve_batch as solve_batch
     from gtrade.sweeps.store import load as load
@@ -42,12 +48,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "BestResponseDynamics": "gtrade.solvers.best_response",
     "BimatrixGame": "gtrade.problems.bimatrix",
+    "Constrained": "gtrade.solvers.variational_inequality",
     "CorrelatedLP": "gtrade.solvers.correlated",
     "DoubleOracle": "gtrade.solvers.double_oracle",
     "FTPL": "gtrade.solvers.ftpl",
     "FractionalNash": "gtrade.solvers.fractional_nash",
+    "GradientPlay": "gtrade.solvers.gradient_play",
     "LemkeHowson": "gtrade.solvers.lemke_howson",
+    "LineResponses": "gtrade.solvers.line_responses",
+    "MatrixExponential": "gtrade.solvers.matrix_exponential",
+    "PositionBuilding": "gtrade.problems.position_building",
     "Solution": "gtrade.solution",
+    "Spectral": "gtrade.solvers.spectral",
     "Status": "gtrade.solution",
     "SupportEnumeration": "gtrade.solvers.support_enumeration",
     "SwapFTPL": "gtrade.solvers.swap_regret",

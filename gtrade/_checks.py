@@ -137,3 +137,38 @@ def check_shape(shape: tuple[int | None, ...], **subjects: Any) -> None:
         if not matches:
             wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape)
             raise ValueError(f"{name} must have shape {wanted}); got {found}")
+
+
+def check_each(
+    rule: str,
+    is_good: Callable[[np.ndarray], np.ndarray],
+    *,
+    ndim: int = 1,
+    **subject: Any,
+) -> None:
+    """Require a rule of every number in lists, naming the first that breaks it.
+
+    Args:
+        rule: the phrase after "must".
+        is_good: maps an array of numbers to booleans of its shape.
+        ndim: rank of one value; a leading axis more makes it a column.
+        subject: exactly one keyword, the argument's name and value.
+
+    Raises:
+        InadmissibleError: naming the argument with the number's position, as in
+            "targets[2]", the rule, the number and the rows.
+    """
+    ((name, value),) = subject.items()
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise InadmissibleError(name, "hold numbers", value)
+    bad = ~is_good(array)
+    if not bad.any():
+        return
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    position = first[array.ndim - ndim :]
+    argument = name + "".join(f"[{i}]" for i in position)
+    if array.ndim == ndim:
+        raise InadmissibleError(argument, rule, array[first])
+    rows = np.flatnonzero(bad[(slice(None), *position)])
+    raise InadmissibleError(argument, rule, array[first], rows.tolist(), len(array))

@@ -8,6 +8,7 @@ from gtrade.catalog.base import resolve as resolve
 MODELS = {
     "trading-game": "gtrade.catalog.trading_game",
     "bimatrix": "gtrade.catalog.bimatrix",
+    "position-building": "gtrade.catalog.position_building",
 }
 
 

@@ -7,6 +7,9 @@ from typing import Any, Literal
 REQUIRED: Any = object()
 """Marks a parameter without a default."""
 
+MOST_AXES = 32
+"""Levels of lists that are read where any depth will do."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
@@ -14,27 +17,31 @@ class Parameter:
 
     Attributes:
         name: the key, and the argument of the class that is built.
-        type: what a single value is.
+        type: what a single value is; a "table" has `fields`, and the key holds a list
+            of such tables.
         doc: meaning and rule, one line.
         unit: physical unit, empty for a pure number.
         default: the value when the key is absent, or `REQUIRED`.
-        ndim: 0 for a scalar, 1 for a list, 2 for a list of lists.
+        ndim: 0 for a scalar, 1 for a list, 2 for a list of lists; None for lists
+            nested to any depth, of equal lengths at each.
         is_static: decides shapes or code, so a sweep over it compiles once per value.
         choices: texts allowed beside (or, for type "text", as) the value; a text is
             always static.
         allows_list: whether a scalar may also be given as a list of such values, which
-            has to be static.
+            has to be static outside of tables.
+        fields: keys of a table.
     """
 
     name: str
-    type: Literal["integer", "number", "text", "boolean"]
+    type: Literal["integer", "number", "text", "boolean", "table"]
     doc: str
     unit: str = ""
     default: Any = REQUIRED
-    ndim: int = 0
+    ndim: int | None = 0
     is_static: bool = False
     choices: tuple[str, ...] = ()
     allows_list: bool = False
+    fields: tuple["Parameter", ...] = ()
 
     @property
     def is_required(self) -> bool:
@@ -44,7 +51,13 @@ class Parameter:
     @property
     def most_levels(self) -> int:
         """Levels of lists that a value can have."""
+        if self.ndim is None:
+            return MOST_AXES
         return 1 if self.allows_list else self.ndim
+
+    def field(self, name: str) -> "Parameter | None":
+        """Return a table's field of that name, if there is one."""
+        return next((field for field in self.fields if field.name == name), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +118,9 @@ class ModelEntry:
             returns a dict of row columns and requested arrays for one instance; it is
             traced under `vmap`, in float64, and imports no solver's update rule.
         evidence: what it says about the usual kind of answer.
+        tables: "module" of a model whose `[problem]` holds tables: its `arguments`
+            turns them into the class's arguments, and its `spec_key` names the key
+            that an argument came from.
     """
 
     name: str
@@ -115,6 +131,7 @@ class ModelEntry:
     solvers: tuple[SolverEntry, ...]
     verify: str
     evidence: Evidence
+    tables: str | None = None
 
     def evidence_of(self, solver: str) -> Evidence:
         """Return what verification says about the answers of a solver."""

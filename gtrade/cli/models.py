@@ -35,13 +35,13 @@ def _print_model(console: Any, entry: "ModelEntry") -> None:
     console.print(Text(f"{entry.name}: {entry.summary}"))
     console.print(Text(f"source: {entry.source}"))
     headers = ("key", "type", "unit", "default", "meaning and rule")
-    rows = [_parameter_row(p) for p in entry.parameters]
+    rows = [row for p in entry.parameters for row in _parameter_rows(p)]
     _print_table(console, "[problem]", headers, rows)
     for solver in entry.solvers:
         console.print(Text(f'[solver] name = "{solver.name}": {solver.summary}'))
         console.print(Text(f"source: {solver.source}; precision {solver.precision}"))
         if solver.parameters:
-            rows = [_parameter_row(p) for p in solver.parameters]
+            rows = [row for p in solver.parameters for row in _parameter_rows(p)]
             _print_table(console, "", headers, rows)
     for evidence, solvers in _kinds_of_evidence(entry).items():
         by = "" if len(solvers) == len(entry.solvers) else f" of {', '.join(solvers)}"
@@ -62,7 +62,8 @@ def _kinds_of_evidence(entry: "ModelEntry") -> dict["Evidence", list[str]]:
     return kinds
 
 
-def _parameter_row(parameter: "Parameter") -> tuple[str, ...]:
+def _parameter_rows(parameter: "Parameter", prefix: str = "") -> list[tuple[str, ...]]:
+    """Return the row of a parameter, and of the keys of its tables."""
     from gtrade.sweeps.complaints import show
     from gtrade.sweeps.values import describe
 
@@ -72,7 +73,11 @@ def _parameter_row(parameter: "Parameter") -> tuple[str, ...]:
         default = "none" if parameter.default is None else show(parameter.default)
     grouped = " (a sweep compiles once per value)" if parameter.is_static else ""
     doc = parameter.doc + grouped
-    return (parameter.name, describe(parameter), parameter.unit, default, doc)
+    name = prefix + parameter.name
+    rows = [(name, describe(parameter), parameter.unit, default, doc)]
+    for field in parameter.fields:
+        rows += _parameter_rows(field, f"{name}.N.")
+    return rows
 
 
 def _print_table(

@@ -12,7 +12,12 @@ import numpy as np
 _MOST_LINES = 6
 _PREFERRED = "problem.permanent_impact"
 
-_SYMBOLS = {"permanent_impact": "κ", "noise": "η", "temporary_exponent": "p"}
+_SYMBOLS = {
+    "permanent_impact": "κ",
+    "noise": "η",
+    "temporary_exponent": "p",
+    "risk_aversion": "risk aversion",
+}
 _LABELS = {
     "permanent_impact": "permanent impact κ (multiple of temporary impact)",
     "noise": "noise η (cost per share)",
@@ -20,6 +25,9 @@ _LABELS = {
     "max_rounds": "largest number of rounds",
     "horizon": "horizon (steps)",
     "targets": "target (shares)",
+    "target": "target (shares)",
+    "non_strategic": "believed non-strategic flow (shares)",
+    "risk_aversion": "risk aversion (cost per share²)",
     "min_trade": "least trade a step (shares)",
     "max_trade": "most trade a step (shares)",
     "temporary_exponent": "exponent p of temporary impact",
@@ -188,16 +196,36 @@ def mean_and_error(
 
 def axis_label(key: str) -> str:
     """Return what an axis over a swept key is called, with its unit."""
-    name, _, position = key.partition(".")[2].partition(".")
+    name, position, owner = _parts(key)
     label = _LABELS.get(name, name.replace("_", " ") or key)
+    label += f" of {owner}" if owner else ""
     return f"{label}, position {position}" if position else label
 
 
 def symbol(key: str) -> str:
     """Return a short name of a swept key."""
-    name, _, position = key.partition(".")[2].partition(".")
+    name, position, owner = _parts(key)
     short = _SYMBOLS.get(name, name or key)
+    short += f" of {owner}" if owner else ""
     return f"{short}[{position}]" if position else short
+
+
+def _parts(key: str) -> tuple[str, str, str]:
+    """Return name, position and owner of a dotted key.
+
+    "problem.targets.1" is position 1 of the targets, and the target in
+    "problem.firms.0.types.1.target" is that of "firm 1, type 2".
+    """
+    parts = key.split(".")[1:]
+    owners, place = [], 0
+    while len(parts) > place + 2 and parts[place + 1].isdecimal():
+        if parts[place + 2].isdecimal():
+            break
+        owner = parts[place].removesuffix("s")
+        owners.append(f"{owner} {int(parts[place + 1]) + 1}")
+        place += 2
+    name = parts[place] if len(parts) > place else ""
+    return name, ".".join(parts[place + 1 :]), ", ".join(owners)
 
 
 def show(value: Any) -> str:

@@ -14,6 +14,13 @@ from jax.core import Tracer
 Model = TypeVar("Model", bound=eqx.Module)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Column:
+    """Values of one number within nested tables, one for each instance of a batch."""
+
+    values: np.ndarray
+
+
 class AbstractProblem(eqx.Module):
     """One instance of a model: a scalar has shape (), never a batch axis."""
 
@@ -73,8 +80,11 @@ def split_columns(
     model: type, numbers: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Separate columns (one axis more than declared) from values that are shared."""
-    ranks = {f.name: field_rank(f) for f in dataclasses.fields(model)}
-    ranks |= getattr(model, "argument_ranks", {})  # arguments that are no fields
+    ranks: dict[str, Any] = {f.name: field_rank(f) for f in dataclasses.fields(model)}
+    special: Any = getattr(model, "argument_ranks", {})  # arguments that are no fields
+    if callable(special):
+        special = special(numbers)
+    ranks |= dict(special)
     columns, shared = {}, {}
     for name, value in numbers.items():
         rank = ranks.get(name)

@@ -144,6 +144,8 @@ def spec_toml(resolved: Mapping[str, Any]) -> str:
 def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(v) for v in value]
     return value
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gtrade.catalog.base import ModelEntry, SolverEntry
+from gtrade.catalog.base import ModelEntry, Parameter, SolverEntry
 from gtrade.sweeps.complaints import Complaints, RuleError, did_you_mean
 from gtrade.sweeps.points import from_arrow, read_points
 from gtrade.sweeps.spacing import expand
@@ -116,14 +117,12 @@ class AxisBuilder:
                 rule = f"must name a key of [problem] or [solver]{hint}"
                 self.complaints.add(where, rule)
             return None
-        index = parts[2:]
-        levels = parameter.most_levels
-        if not all(part.isdecimal() for part in index) or len(index) > levels:
-            rule = f"has {levels} levels of list positions"
-            self.complaints.add(where, rule, ".".join(index))
+        try:
+            index = tuple(_read_index(parameter, parts[2:]))
+        except RuleError as error:
+            self.complaints.add_rule(where, error)
             return None
-        table = parts[0]
-        return SweptKey(key, table, parameter, tuple(int(part) for part in index))
+        return SweptKey(key, parts[0], parameter, index)
 
     def _add_zip(self, value: Any) -> None:
         if not isinstance(value, dict) or not value:
@@ -172,3 +171,27 @@ class AxisBuilder:
         keys = tuple(swept for swept, _ in found.values())
         columns = tuple(column for _, column in found.values())
         self.axes.append(Axis(keys, columns, form))
+
+
+def _read_index(parameter: Parameter, parts: list[str]) -> Iterator[int | str]:
+    """Yield positions and names of fields along the dots of a key.
+
+    Raises:
+        RuleError: if they lead nowhere.
+    """
+    while parameter.fields:
+        names = [field.name for field in parameter.fields]
+        if len(parts) < 2 or not parts[0].isdecimal():
+            rule = f"must go on with a position and one of {', '.join(names)}"
+            raise RuleError(rule, ".".join(parts))
+        field = parameter.field(parts[1])
+        if field is None:
+            hint = did_you_mean(parts[1], names)
+            raise RuleError(f"must name one of {', '.join(names)}", parts[1], hint)
+        yield int(parts[0])
+        yield field.name
+        parameter, parts = field, parts[2:]
+    levels = parameter.most_levels
+    if not all(part.isdecimal() for part in parts) or len(parts) > levels:
+        raise RuleError(f"has {levels} levels of list positions", ".".join(parts))
+    yield from (int(part) for part in parts)

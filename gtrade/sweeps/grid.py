@@ -5,9 +5,11 @@ points cost an array of a million integers.
 """
 
 import dataclasses
+import functools
+import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -15,17 +17,17 @@ import numpy as np
 
 from gtrade._checks import InadmissibleError
 from gtrade.catalog.base import resolve
-from gtrade.problems.base import split_columns
+from gtrade.problems.base import Column, split_columns
 from gtrade.sweeps.axes import Axis
 from gtrade.sweeps.complaints import Complaints
 from gtrade.sweeps.spec import Spec
-from gtrade.sweeps.values import SweptKey, place
+from gtrade.sweeps.values import SweptKey, place, value_at
 
 _BLOCK = 2**17
 _MOST_LISTED = 5
 _ABSENT = object()
 
-Column = np.ndarray | list[Any]
+Values = np.ndarray | list[Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,14 +60,14 @@ class Grid:
         self.spec = spec
         self.shape = tuple(len(axis) for axis in spec.axes)
         self.num_points = math.prod(self.shape)
-        self._columns: dict[str, tuple[int, Column]] = {
+        self._columns: dict[str, tuple[int, Values]] = {
             swept.key: (position, _narrow(column))
             for position, axis in enumerate(spec.axes)
             for swept, column in zip(axis.keys, axis.columns, strict=True)
         }
         self.groups = self._make_groups()
 
-    def values(self, key: str, points: np.ndarray) -> Column:
+    def values(self, key: str, points: np.ndarray) -> Values:
         """Return the values of a swept key at points, one each."""
         position, column = self._columns[key]
         rows = np.unravel_index(points, self.shape)[position]
@@ -90,7 +92,17 @@ class Grid:
             arguments, name = tables[swept.table], swept.parameter.name
             base = arguments.get(name)
             arguments[name] = self._argument(swept, base, group, points)
+        if self.spec.entry.tables:
+            module = importlib.import_module(self.spec.entry.tables)
+            tables["problem"] = module.arguments(tables["problem"])
         return tables["problem"], tables["solver"]
+
+    def spec_key(self, table: str, argument: str) -> str:
+        """Return the dotted key that a class's argument comes from."""
+        if table == "problem" and self.spec.entry.tables:
+            module = importlib.import_module(self.spec.entry.tables)
+            argument = module.spec_key(argument, self.spec.problem)
+        return f"{table}.{argument}"
 
     def _argument(
         self, swept: SweptKey, base: Any, group: Group, points: np.ndarray
@@ -104,11 +116,17 @@ class Grid:
             if any(isinstance(value, str | None) for value in column):
                 return column[0]  # one text for the group
             column = np.asarray(column)
+        if swept.parameter.fields:
+            return _place_column(swept, base, column)
         if swept.index:
-            if not (isinstance(base, np.ndarray) and base.ndim > swept.parameter.ndim):
+            own = swept.parameter.ndim
+            own = (
+                np.ndim(self.spec.problem[swept.parameter.name]) if own is None else own
+            )
+            if not (isinstance(base, np.ndarray) and base.ndim > own):
                 base = np.asarray(base, dtype=column.dtype)
                 base = np.broadcast_to(base, (len(points), *base.shape)).copy()
-            base[(slice(None), *swept.index)] = column
+            base[(slice(None), *swept.leaf_index)] = column
             return base
         return column
 
@@ -156,9 +174,11 @@ class Grid:
                 for (table, target), numbers in zip(
                     targets.items(), tables, strict=True
                 ):
-                    _validate(table, target, numbers, points, found)
+                    where = functools.partial(self.spec_key, table)
+                    _validate(table, where, target, numbers, points, found)
                 if sum(offence.count for offence in found.values()) == before:
-                    _validate_fit(targets["solver"], *tables, points, found)
+                    solver = targets["solver"]
+                    _validate_fit(solver, self.spec_key, *tables, points, found)
         for (key, rule), offence in found.items():
             value = () if offence.value is _ABSENT else (offence.value,)
             complaints.add(key, rule, *value, hint=offence.where(self.num_points))
@@ -184,8 +204,26 @@ class _Offence:
         return f" (point{'s' if self.count > 1 else ''} {listed} of {num_points})"
 
 
+def _place_column(swept: SweptKey, base: Any, column: np.ndarray) -> Any:
+    """Put a column, one value a point, into one place of nested tables."""
+    depth = len(swept.leaf_index)
+    if not depth:
+        return place(base, swept.index, Column(column))
+    where = swept.index[:-depth]
+    values = value_at(base, where)
+    if isinstance(values, Column):
+        array = values.values.copy()
+    else:
+        array = np.broadcast_to(
+            np.asarray(values, column.dtype), (len(column), *np.shape(values))
+        ).copy()
+    array[(slice(None), *swept.leaf_index)] = column
+    return place(base, where, Column(array))
+
+
 def _validate(
     table: str,
+    where: Callable[[str], str],
     target: Any,
     numbers: dict[str, Any],
     points: np.ndarray,
@@ -200,19 +238,20 @@ def _validate(
             check(**numbers)
         except InadmissibleError as error:
             name, rule, bad = error.argument, f"must {error.rule}", error.bad_rows
+            whole = name.partition("[")[0]
             if (name, rule) in seen:
                 return  # the value that mended it depends on another argument
             seen.add((name, rule))
             rows = np.arange(len(points)) if bad is None else np.asarray(bad)
             # A mended row shows another row's value: its own has been noted already.
             own = np.setdiff1d(rows, mended.setdefault(name, []))
-            _note(found, f"{table}.{name}", rule, error.value, points[own])
+            _note(found, where(name), rule, error.value, points[own])
             good = np.setdiff1d(np.arange(len(points)), [] if bad is None else bad)
-            column = numbers.get(name)
+            column = numbers.get(whole)
             if bad is None or not len(good) or not isinstance(column, np.ndarray):
                 return
-            numbers[name] = column.copy()
-            numbers[name][rows] = column[good[0]]
+            numbers[whole] = column.copy()
+            numbers[whole][rows] = column[good[0]]
             mended[name] += rows.tolist()
         except (ValueError, TypeError) as error:
             _note(found, table, str(error), _ABSENT, points)
@@ -227,6 +266,7 @@ def _validate(
 
 def _validate_fit(
     solver: Any,
+    where: Callable[[str, str], str],
     problem_numbers: dict[str, Any],
     solver_numbers: dict[str, Any],
     points: np.ndarray,
@@ -240,9 +280,10 @@ def _validate_fit(
         check(problem_numbers, **solver_numbers)
     except InadmissibleError as error:
         bad = points if error.bad_rows is None else points[list(error.bad_rows)]
-        is_problems = error.argument in problem_numbers.keys() - solver_numbers.keys()
+        name = error.argument.partition("[")[0]
+        is_problems = name in problem_numbers.keys() - solver_numbers.keys()
         table = "problem" if is_problems else "solver"
-        key, rule = f"{table}.{error.argument}", f"must {error.rule}"
+        key, rule = where(table, error.argument), f"must {error.rule}"
         _note(found, key, rule, error.value, bad)
 
 
@@ -271,14 +312,14 @@ def _note(
 
 
 def _is_static(swept: SweptKey) -> bool:
-    return swept.parameter.is_static or swept.parameter.type == "text"
+    return swept.leaf.is_static or swept.leaf.type == "text"
 
 
-def _first(column: Column) -> Any:
+def _first(column: Values) -> Any:
     return column[0].tolist() if isinstance(column, np.ndarray) else column[0]
 
 
-def _narrow(column: Column) -> Column:
+def _narrow(column: Values) -> Values:
     """Use int32 where it holds every value, the width of problems in any precision."""
     if isinstance(column, np.ndarray) and column.dtype == np.int64:
         limits = np.iinfo(np.int32)
@@ -299,7 +340,7 @@ def _codes(axis: Axis) -> np.ndarray:
     return code
 
 
-def _column_codes(swept: SweptKey, column: Column) -> np.ndarray:
+def _column_codes(swept: SweptKey, column: Values) -> np.ndarray:
     is_static = _is_static(swept)
     if isinstance(column, np.ndarray):
         if not is_static:

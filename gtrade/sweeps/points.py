@@ -59,7 +59,7 @@ def from_arrow(swept: SweptKey, column: Any) -> np.ndarray | list[Any]:
     is_number = pa.types.is_integer(kind) or (
         element.type == "number" and pa.types.is_floating(kind)
     )
-    if not element.ndim and is_number and element.type in ("integer", "number"):
+    if element.ndim == 0 and is_number and element.type in ("integer", "number"):
         if kind == pa.uint64():
             raise RuleError("must fit 64 bits with a sign", str(kind))
         dtype = np.int64 if element.type == "integer" else np.float64

@@ -62,8 +62,9 @@ def swept_array(swept: SweptKey, column: np.ndarray | Sequence[Any], whole: Any)
     if any(texts) or len(lists) > 1:
         words = [v if isinstance(v, str) else json.dumps(v) for v in column]
         return pa.array(words, pa.string())
-    kind = _TYPES[swept.parameter.type]
-    for _ in range(max(swept.element.ndim, int(True in lists))):
+    element = swept.element
+    kind = _TYPES[element.type]
+    for _ in range(max(element.ndim or 0, int(True in lists))):
         kind = pa.list_(kind)
     return pa.array(column, kind)
 

@@ -41,7 +41,7 @@ def expand(swept: SweptKey, value: Any, seed: int) -> tuple[Any, str]:
         return normalise_all(element, value), "list"
     if isinstance(value, dict) and len(value) == 1 and set(value) <= set(FORMS):
         ((form, numbers),) = value.items()
-        if element.ndim or element.type not in ("integer", "number"):
+        if element.ndim != 0 or element.type not in ("integer", "number"):
             raise RuleError(f"takes a list of values, each {describe(element)}", value)
         return _whole_if_needed(element, _spaced(form, numbers, swept.key, seed)), form
     forms = ", ".join(f"{{ {name} = {shape} }}" for name, shape in FORMS.items())

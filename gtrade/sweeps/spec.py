@@ -18,6 +18,7 @@ from gtrade.catalog.base import Evidence, ModelEntry, Parameter, SolverEntry
 from gtrade.sweeps.axes import Axis, AxisBuilder
 from gtrade.sweeps.complaints import Complaints, RuleError, SpecError, did_you_mean
 from gtrade.sweeps.overrides import apply_overrides
+from gtrade.sweeps.tables import normalise_tables
 from gtrade.sweeps.values import SweptKey, normalise
 
 TABLES = ("model", "problem", "solver", "verification", "run", "sweep")
@@ -286,6 +287,11 @@ class _Resolver:
         for parameter in parameters:
             key = f"{table}.{parameter.name}"
             value = given.get(parameter.name, parameter.default)
+            if parameter.fields and parameter.name in given:
+                values[parameter.name] = normalise_tables(
+                    parameter, value, key, self.complaints
+                )
+                continue
             try:
                 if parameter.name in given:
                     value = normalise(parameter, value)
@@ -349,7 +355,10 @@ class _Resolver:
             node = tables[swept.table].get(swept.parameter.name)
             at = f"{swept.table}.{swept.parameter.name}"
             for position in swept.index:
-                if not isinstance(node, list):
+                if isinstance(position, str) and isinstance(node, dict):
+                    node, at = node.get(position), f"{at}.{position}"
+                    continue
+                if not isinstance(node, list) or isinstance(position, str):
                     rule = f"needs {at} as a list to put the swept values in"
                     self.complaints.add(swept.key, rule)
                     break

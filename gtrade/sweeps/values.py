@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gtrade.catalog.base import Parameter
+from gtrade.catalog.base import MOST_AXES, Parameter
 from gtrade.sweeps.complaints import RuleError, did_you_mean
 
 _NOUNS = {
@@ -18,12 +18,15 @@ _NOUNS = {
     "number": ("a number", "numbers"),
     "text": ("a text", "texts"),
     "boolean": ("true or false", "true or false"),
+    "table": ("a list of tables", "tables"),
 }
 
 
 def describe(parameter: Parameter) -> str:
     """Return what a value must be, as a phrase: "a list of whole numbers"."""
     one, many = _NOUNS[parameter.type]
+    if parameter.ndim is None:
+        return f"a list of {many}, nested evenly to any depth"
     plain = (one, f"a list of {many}", f"a list of lists of {many}")[parameter.ndim]
     if parameter.allows_list:
         plain += f", or a list of {many}"
@@ -47,11 +50,27 @@ def normalise(parameter: Parameter, value: Any) -> Any:
     if isinstance(value, str) and parameter.choices:
         hint = did_you_mean(value, parameter.choices)
         raise RuleError(f"must be {describe(parameter)}", value, hint)
+    if parameter.ndim is None:
+        return _nested(parameter, value, _even_depth(parameter, value), value)
     is_list = parameter.allows_list and isinstance(value, list | tuple)
     result = _nested(parameter, value, 1 if is_list else parameter.ndim, value)
     if parameter.ndim == 2 and len({len(row) for row in result}) > 1:
         raise RuleError("must have rows of one length", value)
     return result
+
+
+def _even_depth(parameter: Parameter, value: Any) -> int:
+    """Return how deep lists are nested, all of one length at each level."""
+    level, depth = [value], 0
+    while level and all(isinstance(x, list | tuple) for x in level):
+        if len({len(x) for x in level}) > 1:
+            raise RuleError("must have lists of one length at each level", value)
+        level, depth = [x for whole in level for x in whole], depth + 1
+        if depth > MOST_AXES:
+            raise RuleError(f"must be nested at most {MOST_AXES} deep", value)
+    if not depth:
+        raise RuleError(f"must be {describe(parameter)}", value)
+    return depth
 
 
 def _nested(parameter: Parameter, value: Any, depth: int, whole: Any) -> Any:
@@ -112,35 +131,60 @@ def normalise_all(
 
 @dataclasses.dataclass(frozen=True)
 class SweptKey:
-    """A dotted key that an axis varies: a parameter, or one position of a list.
+    """A dotted key that an axis varies: a parameter, or one position within it.
 
     Attributes:
-        key: as written, "problem.targets.1".
+        key: as written, "problem.targets.1" or "problem.firms.0.types.1.target".
         table: "problem" or "solver".
         parameter: the declared parameter.
-        index: positions into its list, () for the whole value.
+        index: positions into its lists and names of its tables' keys, () for the whole
+            value.
     """
 
     key: str
     table: str
     parameter: Parameter
-    index: tuple[int, ...] = ()
+    index: tuple[int | str, ...] = ()
+
+    @property
+    def leaf(self) -> Parameter:
+        """The parameter of the innermost table that the index leads to."""
+        leaf = self.parameter
+        for part in self.index:
+            if isinstance(part, str):
+                leaf = leaf.field(part) or leaf
+        return leaf
+
+    @property
+    def leaf_index(self) -> tuple[int, ...]:
+        """Positions into the lists of that parameter's own value."""
+        names = [i for i, part in enumerate(self.index) if isinstance(part, str)]
+        rest = self.index[names[-1] + 1 :] if names else self.index
+        return tuple(part for part in rest if isinstance(part, int))
 
     @property
     def element(self) -> Parameter:
         """The parameter that a single swept value is checked against."""
-        if not self.index:
-            return dataclasses.replace(self.parameter, name=self.key)
-        ndim = self.parameter.most_levels - len(self.index)
+        leaf, depth = self.leaf, len(self.leaf_index)
+        if not depth:
+            return dataclasses.replace(leaf, name=self.key)
+        ndim = 0 if leaf.ndim is None else leaf.most_levels - depth
         return dataclasses.replace(
-            self.parameter, name=self.key, ndim=ndim, choices=(), allows_list=False
+            leaf, name=self.key, ndim=ndim, choices=(), allows_list=False
         )
 
 
-def place(nested: Any, index: tuple[int, ...], value: Any) -> Any:
-    """Return nested lists with the element at `index` replaced (copied on the way)."""
+def place(nested: Any, index: tuple[int | str, ...], value: Any) -> Any:
+    """Return nested lists and tables with one place replaced (copied on the way)."""
     if not index:
         return value
-    copy = list(nested)
+    copy: Any = dict(nested) if isinstance(nested, dict) else list(nested)
     copy[index[0]] = place(copy[index[0]], index[1:], value)
     return copy
+
+
+def value_at(nested: Any, index: tuple[int | str, ...]) -> Any:
+    """Return what nested lists and tables hold in one place."""
+    for part in index:
+        nested = nested[part]
+    return nested

@@ -1,0 +1,118 @@
+"""Best responses among paths that follow straight lines between equally spaced times.
+
+Along such lines a type's expected cost is a quadratic in its positions at the inner
+times, with one tridiagonal matrix; everything that the others do enters the gradient.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gtrade.problems.position_building import PositionBuilding
+
+
+class LineCosts(NamedTuple):
+    """A type's cost along lines, as a quadratic about given positions.
+
+    With h a change of the inner positions, cost(x + h) = cost(x) + gradient h + h Q h,
+    Q being the tridiagonal matrix of int h'^2 + risk_aversion h^2.
+
+    Attributes:
+        gradient: at the inner times, shape (types, cells - 1).
+        diagonal: of Q, shape (types,).
+        off_diagonal: of Q, shape (types,).
+    """
+
+    gradient: Float[Array, "types inner"]
+    diagonal: Float[Array, " types"]
+    off_diagonal: Float[Array, " types"]
+
+
+def line_costs(
+    game: PositionBuilding,
+    schedules: Float[Array, "types points"],
+    others: Float[Array, "types points"] | None = None,
+) -> LineCosts:
+    """Return the quadratic that every type faces.
+
+    Args:
+        game: the game.
+        schedules: own positions at equally spaced times.
+        others: what each type expects the other firms' positions to sum to; what
+            `schedules` imply if left out.
+    """
+    num_cells = schedules.shape[-1] - 1
+    width = 1.0 / num_cells
+    if others is None:
+        others = game.expected_others(schedules)
+    price = line_prices(game, others)
+    # Own permanent impact costs kappa V^2 / 2 whatever the path.
+    slope = 2 * jnp.diff(schedules) / width + price
+    risk = game.risk_of_types[:, None]
+    held = (schedules[:, :-2] + 4 * schedules[:, 1:-1] + schedules[:, 2:]) / 3
+    gradient = slope[:, :-1] - slope[:, 1:] + risk * width * held
+    return LineCosts(
+        gradient,
+        2 / width + risk[:, 0] * 2 * width / 3,
+        -1 / width + risk[:, 0] * width / 6,
+    )
+
+
+def line_prices(
+    game: PositionBuilding, others: Float[Array, "types points"]
+) -> Float[Array, "types cells"]:
+    """Return what a share costs in each cell, own trades apart.
+
+    It is w + u' + kappa (y + u), averaged over the cell, with y and w the positions and
+    rates expected of the others.
+    """
+    num_cells = others.shape[-1] - 1
+    times = np.linspace(0.0, 1.0, num_cells + 1)
+    rates = (jnp.diff(others) + jnp.diff(game.flow(times))) * num_cells
+    held = (others[:, 1:] + others[:, :-1]) / 2
+    held = held + cell_means(game.non_strategic, num_cells)
+    return rates + game.permanent_impacts[:, None] * held
+
+
+def best_lines(
+    game: PositionBuilding,
+    schedules: Float[Array, "types points"],
+    others: Float[Array, "types points"] | None = None,
+) -> Float[Array, "types points"]:
+    """Return every type's best response along lines, bounds aside.
+
+    Args:
+        game: the game.
+        schedules: any positions that start at 0 and end at the targets.
+        others: as for `line_costs`.
+    """
+    step = newton_step(line_costs(game, schedules, others))
+    return schedules.at[:, 1:-1].add(-step / 2)
+
+
+def newton_step(costs: LineCosts) -> Float[Array, "types inner"]:
+    """Return Q^-1 gradient, one tridiagonal system a type."""
+    right = costs.gradient
+    if right.shape[-1] == 0:
+        return right
+    main = jnp.broadcast_to(costs.diagonal[:, None], right.shape)
+    side = jnp.broadcast_to(costs.off_diagonal[:, None], right.shape)
+    place = np.arange(right.shape[1])[None, :]
+    lower = jnp.where(place > 0, side, 0)
+    upper = jnp.where(place < right.shape[1] - 1, side, 0)
+    solve = jax.lax.linalg.tridiagonal_solve
+    return solve(lower, main, upper, right[:, :, None])[:, :, 0]
+
+
+def cell_means(
+    coefficients: Float[Array, "types coefficients"], num_cells: int
+) -> Float[Array, "types cells"]:
+    """Return means of polynomials over equal cells of [0, 1]."""
+    edges = np.linspace(0.0, 1.0, num_cells + 1)
+    powers = np.arange(1, coefficients.shape[1] + 1)[:, None]
+    moments = np.diff(edges[None, :] ** powers) / powers * num_cells
+    table = jnp.asarray(moments, coefficients.dtype)
+    return jnp.matmul(coefficients, table, precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,196 @@
+"""Position building by matrix exponentials: conditionals and risk aversion too.
+
+The Euler-Lagrange equations of all types
+
+    A z'' + K P z' - 2 R z + u'' + K u' = 0,   A = 2 I + P,
+
+are a linear system in (z, z', 1, t, ...), whose exponential is taken over short panels
+of the day: over all of it, digits are lost like exp(kappa). Positions at the panels'
+ends follow from one block-tridiagonal system, which says that rates are continuous.
+Without a common prior the system may be singular, and then there is no equilibrium or
+a continuum; with one and no risk aversion it never is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy as jsp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from gtrade._checks import check_integer
+from gtrade.numerics.quadrature import Rule
+from gtrade.problems.position_building import PositionBuilding, differentiate
+from gtrade.problems.position_paths import PositionPaths
+from gtrade.solution import Solution, Status
+from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.position_answers import (
+    answer,
+    check_unbounded,
+    first_integral_residual,
+    require_unbounded,
+)
+
+_NODES = 12  # of a panel
+# Beyond it the system is singular to working precision (it grows like panels squared).
+_SINGULAR = 1e-3
+
+
+class MatrixExponential(AbstractSolver):
+    """Solve a game by exponentials of its linear differential equation.
+
+    Attributes:
+        num_points: equally spaced times at which schedules are given (static).
+        num_panels: panels of the day (static); more of them for larger kappa.
+    """
+
+    num_points: int = eqx.field(static=True, default=65)
+    num_panels: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self) -> None:
+        """Check the numbers."""
+        self.validate(num_points=self.num_points, num_panels=self.num_panels)
+
+    @classmethod
+    def validate(cls, *, num_points: Any = 65, num_panels: Any = 16) -> None:
+        """Raise ValueError for inadmissible numbers."""
+        check_integer(num_points=num_points, at_least=2)
+        check_integer(num_panels=num_panels, at_least=2)
+
+    @classmethod
+    def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:
+        """Raise ValueError for games with bounds."""
+        del numbers
+        check_unbounded("matrix-exponential", problem)
+
+    def solve(
+        self, problem: PositionBuilding, *, key: PRNGKeyArray | None = None
+    ) -> Solution[PositionPaths]:
+        """Solve one game; differentiable in all its numbers.
+
+        Returns:
+            The equilibrium, with status `converged`, `stalled` (the system is singular
+            to working precision, or kappa too large for the panels), `nonfinite` or
+            `invalid_input`; the residual is as for `Spectral`.
+        """
+        require_unbounded("matrix-exponential", problem)
+        game, is_valid = problem.admitted()
+        paths, condition = _solve(game, self.num_points, self.num_panels)
+        residual = first_integral_residual(game, paths)
+        solution = answer(paths, residual, is_valid)
+        limit = _SINGULAR / jnp.finfo(residual.dtype).eps
+        is_singular = (solution.status == Status.converged) & (condition > limit)
+        status = Status.where(is_singular, Status.stalled, solution.status)
+        return Solution(solution.value, status, solution.residual, solution.num_steps)
+
+
+def _solve(
+    game: PositionBuilding, num_points: int, num_panels: int
+) -> tuple[PositionPaths, Float[Array, ""]]:
+    """Return the paths, and the condition number of the system for them."""
+    rule = Rule(num_panels, _NODES)
+    sampled, panels, offsets = _sampling(num_points, num_panels)
+    generator, num_powers = _generator(game)
+    spans = np.concatenate([[1 / num_panels], rule.times[:_NODES], offsets])
+    spans = jnp.asarray(spans, generator.dtype)
+    flows = jax.vmap(lambda span: jsp.linalg.expm(span * generator))(spans)
+    size = game.size
+    starts = np.arange(num_panels) / num_panels
+    powers = jnp.asarray(starts[:, None] ** np.arange(num_powers), generator.dtype)
+    panel, at_nodes, at_offsets = jnp.split(flows, [1, 1 + _NODES])
+    panel = panel[0]
+    by_position = panel[: 2 * size, :size]
+    by_rate = panel[: 2 * size, size : 2 * size]
+    by_flow = _dot(powers, panel[: 2 * size, 2 * size :].T)  # (panels, 2 size)
+
+    # Rate at a panel's start from positions at both its ends.
+    inverse = jnp.linalg.inv(by_rate[:size])
+    from_start = -_dot(inverse, by_position[:size])
+    from_flow = -_dot(by_flow[:, :size], inverse.T)
+    # Rate at its end.
+    end_by_start = by_position[size:] + _dot(by_rate[size:], from_start)
+    end_by_end = _dot(by_rate[size:], inverse)
+    end_by_flow = by_flow[:, size:] + _dot(from_flow, by_rate[size:].T)
+
+    inner = num_panels - 1
+    shift = np.eye(inner, k=-1)
+
+    def blocks(where: np.ndarray, block: Array) -> Array:
+        return jnp.kron(jnp.asarray(where, block.dtype), block)
+
+    system = blocks(shift, end_by_start) + blocks(shift.T, -inverse)
+    system = system + blocks(np.eye(inner), end_by_end - from_start)
+    right = from_flow[1:] - end_by_flow[:-1]
+    right = right.at[-1].add(_dot(inverse, game.targets[:, None])[:, 0])
+    solved = jnp.linalg.inv(system)
+    condition = jax.lax.stop_gradient(_norm(system) * _norm(solved))
+    middle = _dot(solved, right.reshape(-1, 1)).reshape(inner, size)
+    zero = jnp.zeros((1, size), middle.dtype)
+    ends = jnp.concatenate([zero, middle, game.targets[None]])
+    first = ends[:-1]
+    rates = _dot(first, from_start.T) + _dot(ends[1:], inverse.T) + from_flow
+    states = jnp.concatenate([first, rates, powers], axis=1)
+    moved = jnp.einsum("nij,pj->ipn", at_nodes, states, precision="highest")
+    moved = moved.reshape(len(generator), rule.size)
+    schedules = jnp.einsum(
+        "tij,tj->it", at_offsets[sampled, :size], states[panels], precision="highest"
+    )
+    schedules = schedules.at[:, -1].set(game.targets)
+    paths = PositionPaths(
+        schedules=schedules,
+        positions=moved[:size],
+        rates=moved[size : 2 * size],
+        initial_rates=rates[0],
+        rule=rule,
+    )
+    return paths, condition
+
+
+def _sampling(
+    num_points: int, num_panels: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where in which panel equally spaced times lie.
+
+    Returns:
+        For every time the number of its offset and of its panel; and the offsets from
+        a panel's start, each once.
+    """
+    scaled = np.linspace(0.0, num_panels, num_points)
+    panels = np.minimum(scaled.astype(int), num_panels - 1)
+    offsets = np.round((scaled - panels) / num_panels, 14)
+    offsets, sampled = np.unique(offsets, return_inverse=True)
+    return sampled, panels, offsets
+
+
+def _generator(game: PositionBuilding) -> tuple[Array, int]:
+    """Return C of d/dt (z, z', 1, t, ...) = C (z, z', 1, t, ...), and the powers."""
+    size, dtype = game.size, game.targets.dtype
+    beliefs = game.beliefs()
+    impacts = game.permanent_impacts[:, None]
+    inverse = jnp.linalg.inv(2 * jnp.eye(size, dtype=dtype) + beliefs)
+    slope = differentiate(game.non_strategic)
+    force = impacts * slope
+    bend = differentiate(slope)
+    force = force.at[:, : bend.shape[1]].add(bend)
+    num_powers = force.shape[1]
+    zero, one = jnp.zeros((size, size), dtype), jnp.eye(size, dtype=dtype)
+    risk = 2 * inverse * game.risk_of_types[None, :]
+    drag = -_dot(inverse, impacts * beliefs)
+    clock = jnp.asarray(np.diag(np.arange(1.0, num_powers), k=-1), dtype)
+    none = jnp.zeros((num_powers, 2 * size), dtype)
+    top = jnp.concatenate([zero, one, jnp.zeros((size, num_powers), dtype)], axis=1)
+    middle = jnp.concatenate([risk, drag, -_dot(inverse, force)], axis=1)
+    return jnp.concatenate(
+        [top, middle, jnp.concatenate([none, clock], axis=1)], axis=0
+    ), num_powers
+
+
+def _norm(matrix: Array) -> Float[Array, ""]:
+    return jnp.max(jnp.abs(matrix).sum(axis=0))
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
