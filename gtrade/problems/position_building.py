@@ -95,8 +95,8 @@ class PositionBuilding(AbstractProblem):
             permanent_impacts: kappas, shape (types,).
             targets: shape (types,).
             num_types: types of every firm; one each if left out.
-            prior: joint probabilities, one axis a firm; needed if a firm has several
-                types and there are no conditionals.
+            prior: joint probabilities, one axis a firm (or flat); needed if a firm has
+                several types and there are no conditionals.
             conditionals: in place of a prior.
             non_strategic: believed flows; none if left out.
             risk_aversions: zero if left out.
@@ -109,7 +109,7 @@ class PositionBuilding(AbstractProblem):
         self.num_types = default_num_types(num_types, np.shape(targets)[-1:])
         is_complete = conditionals is None and max(self.num_types, default=0) == 1
         if prior is None and is_complete:
-            prior = np.ones(self.num_types)
+            prior = np.ones(1)
         self.prior = None if prior is None else jnp.ravel(as_float(prior))
         self.conditionals = conditionals
         size, num_firms = np.shape(targets)[-1], len(self.num_types)
@@ -167,8 +167,6 @@ class PositionBuilding(AbstractProblem):
             rule = "be given where a firm has several types"
             raise InadmissibleError("prior", rule, prior)
         if prior is not None:
-            if np.ndim(prior) == 1 and len(num_types) > 1:  # a field's own flat form
-                prior = np.reshape(np.asarray(prior), num_types)
             check_prior(prior, num_types)
         if conditionals is not None:
             check_conditionals(conditionals, num_types)

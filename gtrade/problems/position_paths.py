@@ -44,8 +44,15 @@ class PositionPaths(eqx.Module):
 
     def positions_at(self, times: np.ndarray) -> Float[Array, "types times"]:
         """Return positions at any times in [0, 1], a NumPy array of them."""
+        return self._at(self.positions, times)
+
+    def rates_at(self, times: np.ndarray) -> Float[Array, "types times"]:
+        """Return rates at any times in [0, 1]; within cells for straight lines."""
+        return self._at(self.rates, times)
+
+    def _at(self, values: Array, times: np.ndarray) -> Array:
         table = self.rule.interpolation(np.asarray(times))
-        return _dot(self.positions, jnp.asarray(table.T, self.positions.dtype))
+        return _dot(values, jnp.asarray(table.T, values.dtype))
 
     def integrals(
         self, densities: Float[Array, "*rows nodes"]
@@ -67,7 +74,7 @@ def piecewise_linear(schedules: Float[Array, "types points"]) -> PositionPaths:
     rule = cells(num_cells)
     rates = jnp.diff(schedules) * num_cells
     within = (np.asarray(rule.times).reshape(num_cells, -1) * num_cells) % 1.0
-    share = jnp.asarray(within, schedules.dtype)
+    share = jnp.asarray(within, schedules.dtype)[None]
     low, high = schedules[:, :-1, None], schedules[:, 1:, None]
     positions = (low * (1 - share) + high * share).reshape(len(schedules), -1)
     return PositionPaths(

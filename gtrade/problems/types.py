@@ -24,15 +24,20 @@ _SUM_TOLERANCE = 1e-6
 @functools.cache
 def firm_of_type(num_types: tuple[int, ...]) -> np.ndarray:
     """Return the firm of every type, shape (types,)."""
-    return np.repeat(np.arange(len(num_types)), num_types)
+    return np.repeat(np.arange(len(num_types), dtype=np.int32), num_types)
 
 
 @functools.cache
 def types_in_profile(num_types: tuple[int, ...]) -> np.ndarray:
     """Return which type every firm has in every profile, shape (profiles, firms)."""
-    offsets = np.concatenate([[0], np.cumsum(num_types)[:-1]]).astype(int)
-    chosen = np.stack(np.unravel_index(np.arange(math.prod(num_types)), num_types), 1)
-    return chosen + offsets
+    # One firm at a time: there may be more firms than axes an array can have.
+    members, offset, after = [], 0, math.prod(num_types)
+    profiles = np.arange(math.prod(num_types), dtype=np.int32)
+    for number in num_types:
+        after //= number
+        members.append(profiles // after % number + offset)
+        offset += number
+    return np.stack(members, axis=1)
 
 
 @functools.cache
@@ -53,7 +58,7 @@ def pairwise_joint(
     """
     indicators = jnp.asarray(profile_indicators(num_types), prior.dtype)
     joint = jnp.matmul(
-        indicators.T * prior, indicators, precision=jax.lax.Precision.HIGHEST
+        indicators.T * prior[None, :], indicators, precision=jax.lax.Precision.HIGHEST
     )
     firms = firm_of_type(num_types)
     is_other = firms[:, None] != firms[None, :]
@@ -81,31 +86,33 @@ def check_num_types(num_types: Any, has_prior: bool) -> tuple[int, ...]:
 
 def check_prior(prior: Any, num_types: tuple[int, ...]) -> None:
     """Require a joint distribution with positive marginals; takes a column too."""
-    rank = len(num_types)
-    array = np.asarray(prior)
-    if array.shape[array.ndim - rank :] != num_types or array.ndim > rank + 1:
+    array, num_profiles = np.asarray(prior), math.prod(num_types)
+    is_flat = array.shape == (num_profiles,)  # as a problem holds it
+    rank = 1 if is_flat else len(num_types)
+    if not is_flat and (
+        array.shape[array.ndim - rank :] != num_types or array.ndim > rank + 1
+    ):
         sizes = " x ".join(str(n) for n in num_types)
         rule = f"have one axis a firm, of its types' number ({sizes})"
         raise InadmissibleError("prior", rule, prior)
     check_real(prior=prior, ndim=rank)
     check("be at least 0", lambda p: p >= 0, ndim=rank, prior=prior)
-    axes = tuple(range(-rank, 0))
+
+    def flat(p: np.ndarray) -> np.ndarray:
+        return p.reshape(*p.shape[: p.ndim - rank], num_profiles)
+
     check(
         "sum to 1",
-        lambda p: np.abs(p.sum(axis=axes) - 1) <= _SUM_TOLERANCE,
+        lambda p: np.abs(flat(p).sum(axis=-1) - 1) <= _SUM_TOLERANCE,
         ndim=rank,
         prior=prior,
     )
-
-    def has_positive_marginals(p: np.ndarray) -> np.ndarray:
-        good = np.ones(p.shape[: p.ndim - rank], bool)
-        for firm in axes:
-            others = tuple(a for a in axes if a != firm)
-            good &= (p.sum(axis=others) > 0).all(axis=-1)
-        return good
-
-    rule = "give every type of every firm a positive probability"
-    check(rule, has_positive_marginals, ndim=rank, prior=prior)
+    check(
+        "give every type of every firm a positive probability",
+        lambda p: (flat(p) @ profile_indicators(num_types) > 0).all(axis=-1),
+        ndim=rank,
+        prior=prior,
+    )
 
 
 def check_conditionals(conditionals: Any, num_types: tuple[int, ...]) -> None:

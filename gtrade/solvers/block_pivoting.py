@@ -58,7 +58,8 @@ def solve_box_lcp(
         bound = jnp.where(side > 0, upper, jnp.where(side < 0, lower, 0))
         is_free = side == 0
         system = jnp.where(is_free[:, None], matrix, one)
-        return jnp.linalg.solve(system, jnp.where(is_free, -constant, bound))
+        solved = jnp.linalg.solve(system, jnp.where(is_free, -constant, bound))
+        return jnp.where(is_free, solved, bound)
 
     def force_at(point: Array) -> Array:
         return jnp.matmul(matrix, point, precision=jax.lax.Precision.HIGHEST) + constant

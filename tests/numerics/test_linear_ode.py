@@ -1,0 +1,95 @@
+"""Two-point problems c'' + H c' = -s(t) against collocation and differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.polynomial import chebyshev
+
+from gtrade.numerics.linear_ode import bridge, mode_responses, phi_functions
+
+TIMES = np.linspace(0.0, 1.0, 21)
+
+
+def collocated(rate, order, times, degree=40):
+    """Solve c'' + l c' = -t^order by Chebyshev collocation."""
+    s = np.cos(np.pi * (np.arange(degree - 1) + 0.5) / (degree - 1))
+    first = np.zeros((degree + 1, degree + 1))
+    for k in range(degree + 1):
+        own = chebyshev.chebder(np.eye(degree + 1)[k]) * 2
+        first[: len(own), k] = own
+    van = chebyshev.chebvander(s, degree)
+    ends = chebyshev.chebvander([-1.0, 1.0], degree)
+    system = np.vstack([van @ (first @ first + rate * first), ends])
+    right = np.concatenate([-(((s + 1) / 2) ** order), [0.0, 0.0]])
+    found = np.linalg.solve(system, right)
+    at = 2 * times - 1
+    return chebyshev.chebval(at, found), chebyshev.chebval(at, first @ found)
+
+
+@pytest.mark.parametrize("rate", [-30.0, -4.0, -0.9, -1e-7, 0.0, 1e-9, 0.5, 1.0, 12.0])
+def test_modes_match_collocation(in_float64, rate):
+    values, slopes = mode_responses(jnp.asarray(rate), jnp.asarray(TIMES), 4)
+    for order in range(4):
+        value, slope = collocated(rate, order, TIMES)
+        np.testing.assert_allclose(values[order], value, atol=1e-13)
+        np.testing.assert_allclose(slopes[order], slope, atol=1e-11)
+
+
+@pytest.mark.parametrize("rate", [-1e4, -800.0, 800.0, 1e4])
+def test_fast_modes_stay_finite(x64, rate):
+    values, slopes = mode_responses(
+        jnp.asarray(rate), jnp.asarray(TIMES, jnp.result_type(float)), 3
+    )
+    assert np.isfinite(values).all()
+    assert np.isfinite(slopes).all()
+    # Away from its layer the answer drifts: l c' = -1, so c = (1 - t) / l or -t / l.
+    distance = 1 - TIMES if rate > 0 else TIMES
+    inner = slice(1, -1)
+    np.testing.assert_allclose(values[0, inner], distance[inner] / abs(rate), rtol=3e-2)
+
+
+def test_phi_functions_join_at_the_switch(in_float64):
+    below, above = (phi_functions(jnp.asarray(x), 5) for x in (1 - 1e-12, 1 + 1e-12))
+    np.testing.assert_allclose(below, above, rtol=1e-11)
+
+
+def symmetric(rng, eigenvalues):
+    basis, _ = np.linalg.qr(rng.normal(size=(len(eigenvalues),) * 2))
+    return basis @ np.diag(eigenvalues) @ basis.T
+
+
+@pytest.mark.parametrize(
+    "eigenvalues",
+    [[-3.0, 0.5, 2.0], [1.0, 1.0, 4.0], [0.0, 0.0, 0.0], [2.0, 2.0 + 1e-3, -1.0]],
+)
+def test_derivatives_where_eigenvalues_meet(in_float64, eigenvalues):
+    rng = np.random.default_rng(len(eigenvalues))
+    matrix, turn = symmetric(rng, eigenvalues), rng.normal(size=(3, 3))
+    turn = turn + turn.T
+    sources, change = rng.normal(size=(2, 3, 2))
+
+    def along(step):
+        return bridge(
+            jnp.asarray(matrix) + step * jnp.asarray(turn),
+            jnp.asarray(sources) + step * jnp.asarray(change),
+            jnp.asarray(TIMES),
+        )
+
+    _, found = jax.jvp(along, (0.0,), (1.0,))
+    step = 1e-5
+    for own, up, down in zip(found, along(step), along(-step), strict=True):
+        np.testing.assert_allclose(own, (up - down) / (2 * step), atol=3e-9)
+    # Reverse mode is the transpose of forward mode.
+    weights = rng.normal(size=(3, len(TIMES)))
+    gradient = jax.grad(
+        lambda h: (weights * bridge(h, jnp.asarray(sources), TIMES)[0]).sum()
+    )
+    forward = jax.jvp(
+        lambda h: (weights * bridge(h, jnp.asarray(sources), TIMES)[0]).sum(),
+        (jnp.asarray(matrix),),
+        (jnp.asarray(turn),),
+    )[1]
+    np.testing.assert_allclose(
+        (gradient(jnp.asarray(matrix)) * turn).sum(), forward, rtol=1e-10
+    )
