@@ -32,6 +32,7 @@ class LaneProgram:
         *,
         num_devices: int | None = None,
         cpu_compiler_options: dict[str, Any] | None = None,
+        cpu_block: int | None = None,
     ) -> None:
         """Set the program up; nothing is compiled yet.
 
@@ -40,6 +41,8 @@ class LaneProgram:
             num_devices: local devices to use; all if None.
             cpu_compiler_options: XLA options that pay on CPUs; left out elsewhere, and
                 dropped if this version of XLA does not know them.
+            cpu_block: lanes that a CPU computes at a time, so that what lies between
+                stays in its caches; all at once if None, and elsewhere.
         """
         devices = jax.local_devices()[:num_devices]
         self.num_devices = len(devices)
@@ -48,17 +51,25 @@ class LaneProgram:
             (len(devices),), ("lanes",), axis_types=(AxisType.Auto,), devices=devices
         )
         lanes = PartitionSpec("lanes")
+        is_cpu = devices[0].platform == "cpu"
+        block = cpu_block if is_cpu else None
 
         def call(arrays: Any, static: _Static) -> Any:
             self.num_compilations += 1  # tracing only
-            mapped = jax.vmap(lambda x: function(*eqx.combine(x, static.value)))
+
+            def one(x: Any) -> Any:
+                return function(*eqx.combine(x, static.value))
+
+            num_lanes = len(jax.tree.leaves(arrays)[0]) // self.num_devices
+            mapped = jax.vmap(one)
+            if block is not None and num_lanes > block:
+                mapped = functools.partial(jax.lax.map, one, batch_size=block)
             if self.num_devices > 1:
                 mapped = jax.shard_map(
                     mapped, mesh=mesh, in_specs=lanes, out_specs=lanes, check_vma=False
                 )
             return mapped(arrays)
 
-        is_cpu = devices[0].platform == "cpu"
         options = supported_options(cpu_compiler_options) if is_cpu else None
         self._jitted = jax.jit(call, static_argnums=1, compiler_options=options)
         self._sharding = NamedSharding(mesh, lanes) if self.num_devices > 1 else None
@@ -271,6 +282,7 @@ def make_program(
         solve_one,
         num_devices=num_devices,
         cpu_compiler_options=solver.cpu_compiler_options,
+        cpu_block=solver.cpu_block,
     )
 
 

@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import sys
 import time
 
 import jax
@@ -17,12 +18,14 @@ import numpy as np
 from gtrade.solving import LaneProgram
 
 
-def read_arguments(description, parts=()):
+def read_arguments(description, parts=(), *, one_thread=False):
     """Read the command line and set this process up; call before jax is used.
 
     Args:
         description: shown by `--help`.
         parts: names that `--parts` can choose from; all by default.
+        one_thread: whether NumPy's products use one thread, which a loop over small
+            matrices needs; the process starts again for that if it has to.
 
     Returns:
         The arguments, with `cores` and the `load` average found at the start.
@@ -35,6 +38,10 @@ def read_arguments(description, parts=()):
     if parts:
         parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     arguments = parser.parse_args()
+    threads = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+    if one_thread and any(os.environ.get(name) != "1" for name in threads):
+        environment = os.environ | dict.fromkeys(threads, "1")
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     available = sorted(os.sched_getaffinity(0))[: arguments.cores]
     os.sched_setaffinity(0, available)
     arguments.cores, arguments.load = len(available), os.getloadavg()[0]

@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
+
 # Below it phi functions are summed as power series.
-_SERIES_BELOW = 1.0
-_SERIES_TERMS = 18
+_SERIES_BELOW = 0.5
+_SERIES_TERMS = 14
 # Divided differences of closer arguments are integrals of the derivative (two nodes).
 _CLOSE = 1e-2
 
@@ -112,7 +114,7 @@ def bridge(
         c and c' at the times.
     """
     rates, vectors = jnp.linalg.eigh(matrix)
-    return _combine(vectors, rates, _dot(vectors.T, sources), times)
+    return _combine(vectors, rates, product(vectors.T, sources), times)
 
 
 @bridge.defjvp
@@ -120,27 +122,30 @@ def _(primals, tangents):
     matrix, sources, times = primals
     matrix_dot, sources_dot, _ = tangents
     rates, vectors = jnp.linalg.eigh(matrix)
-    own = _dot(vectors.T, sources)
+    own = product(vectors.T, sources)
     result = _combine(vectors, rates, own, times)
-    linear = _combine(vectors, rates, _dot(vectors.T, sources_dot), times)
-    turned = _dot(_dot(vectors.T, matrix_dot), vectors)
+    linear = _combine(vectors, rates, product(vectors.T, sources_dot), times)
+    turned = product(product(vectors.T, matrix_dot), vectors)
     differences = _divided_differences(rates, times, sources.shape[1])
     bent = [
-        _dot(
+        product(
             vectors,
             jnp.einsum("ij,jk,ijkt->it", turned, own, d, precision="highest"),
         )
         for d in differences
     ]
-    return result, tuple(a + b for a, b in zip(linear, bent, strict=True))
+    return result, (linear[0] + bent[0], linear[1] + bent[1])
 
 
-def _combine(vectors: Array, rates: Array, own: Array, times: Array):
+def _combine(
+    vectors: Array, rates: Array, own: Array, times: Array
+) -> tuple[Array, Array]:
     value, slope = mode_responses(rates, times, own.shape[1])
-    return tuple(
-        _dot(vectors, jnp.einsum("jk,jkt->jt", own, x, precision="highest"))
-        for x in (value, slope)
-    )
+
+    def back(x: Array) -> Array:
+        return product(vectors, jnp.einsum("jk,jkt->jt", own, x, precision="highest"))
+
+    return back(value), back(slope)
 
 
 def _divided_differences(rates: Array, times: Array, num_orders: int):
@@ -163,7 +168,3 @@ def _divided_differences(rates: Array, times: Array, num_orders: int):
         mean = (slopes[0][number] + slopes[1][number]) / 2
         result.append(jnp.where(is_close[:, :, None, None], mean, quotient))
     return result
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

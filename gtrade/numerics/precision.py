@@ -2,8 +2,9 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 
 def require_float64(what: str) -> None:
@@ -60,3 +61,10 @@ def widen(x: Array) -> Array:
     x = jnp.asarray(x)
     is_integer = jnp.issubdtype(x.dtype, jnp.integer)
     return x.astype(jnp.result_type(int)) if is_integer else x
+
+
+def product(
+    a: Float[Array, "rows terms"], b: Float[Array, "terms cols"]
+) -> Float[Array, "rows cols"]:
+    """Return the matrix product at full precision."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

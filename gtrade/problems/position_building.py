@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from gtrade._arrays import as_float, as_optional_float
 from gtrade._checks import InadmissibleError, check_each, check_shape
+from gtrade.numerics.precision import product
 from gtrade.problems.base import AbstractProblem, replace_fields
 from gtrade.problems.types import (
     check_conditionals,
@@ -227,7 +227,7 @@ class PositionBuilding(AbstractProblem):
         self, quantity: Float[Array, "types times"]
     ) -> Float[Array, "types times"]:
         """Return what every type expects of the other firms' sum of a quantity."""
-        return jnp.matmul(self.beliefs(), quantity, precision=jax.lax.Precision.HIGHEST)
+        return product(self.beliefs(), quantity)
 
     def flow(self, times: np.ndarray) -> Float[Array, "types times"]:
         """Return the believed non-strategic flow u at some times."""

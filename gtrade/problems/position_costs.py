@@ -6,14 +6,14 @@ with the paths. (Chriss 2025, arXiv 2501.01241, sections 3-5.)
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
 from gtrade.numerics.quadrature import cells
 from gtrade.problems.position_building import PositionBuilding
 from gtrade.problems.position_paths import PositionPaths, piecewise_linear
-from gtrade.problems.types import types_in_profile
+from gtrade.problems.types import profile_indicators, types_in_profile
 
 
 class Overlaps(NamedTuple):
@@ -31,7 +31,9 @@ class Overlaps(NamedTuple):
 def overlaps(paths: PositionPaths) -> Overlaps:
     """Return all pairs' overlaps: every realised cost is a sum of them."""
     weighted = paths.rates * jnp.asarray(paths.rule.weights, paths.rates.dtype)[None, :]
-    return Overlaps(_dot(paths.rates, weighted.T), _dot(paths.positions, weighted.T))
+    return Overlaps(
+        product(paths.rates, weighted.T), product(paths.positions, weighted.T)
+    )
 
 
 def cost_densities(
@@ -111,13 +113,9 @@ def planner_costs(game: PositionBuilding) -> Float[Array, " evaluations"]:
 def _in_profiles(
     pairs: Float[Array, "types types"], num_types: tuple[int, ...]
 ) -> Float[Array, "profiles firms"]:
-    members = types_in_profile(num_types)
-    # What all members' paths add up to, at each member's own trades.
-    return pairs[members[:, :, None], members[:, None, :]].sum(axis=1)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    # What all members' paths add up to, at each type's trades; then at the members'.
+    total = product(jnp.asarray(profile_indicators(num_types), pairs.dtype), pairs)
+    return jnp.take_along_axis(total, types_in_profile(num_types), axis=1)
 
 
 def costs_along_lines(

@@ -1,11 +1,11 @@
 """Paths of positions over [0, 1]: what every solver of a position game answers."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
 from gtrade.numerics.quadrature import Rule, cells
 
 
@@ -52,20 +52,20 @@ class PositionPaths(eqx.Module):
 
     def _at(self, values: Array, times: np.ndarray) -> Array:
         table = self.rule.interpolation(np.asarray(times))
-        return _dot(values, jnp.asarray(table.T, values.dtype))
+        return product(values, jnp.asarray(table.T, values.dtype))
 
     def integrals(
         self, densities: Float[Array, "*rows nodes"]
     ) -> Float[Array, "*rows"]:
         """Return integrals over [0, 1] of functions known at the nodes."""
-        return _dot(densities, jnp.asarray(self.rule.weights, densities.dtype))
+        return product(densities, jnp.asarray(self.rule.weights, densities.dtype))
 
     def cumulative(
         self, densities: Float[Array, "rows nodes"]
     ) -> Float[Array, "rows points"]:
         """Return integrals from 0 to each of the equally spaced times."""
         table = self.rule.cumulative(self.times)
-        return _dot(densities, jnp.asarray(table.T, densities.dtype))
+        return product(densities, jnp.asarray(table.T, densities.dtype))
 
 
 def piecewise_linear(schedules: Float[Array, "types points"]) -> PositionPaths:
@@ -84,7 +84,3 @@ def piecewise_linear(schedules: Float[Array, "types points"]) -> PositionPaths:
         initial_rates=rates[:, 0],
         rule=rule,
     )
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

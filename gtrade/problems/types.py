@@ -9,12 +9,12 @@ import functools
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from gtrade._checks import InadmissibleError, check, check_real
+from gtrade.numerics.precision import product
 
 # Matrices of so many profiles are still small beside everything else.
 MOST_PROFILES = 2**17
@@ -57,9 +57,7 @@ def pairwise_joint(
     Pairs of one firm's own types have probability 0: a firm has one type.
     """
     indicators = jnp.asarray(profile_indicators(num_types), prior.dtype)
-    joint = jnp.matmul(
-        indicators.T * prior[None, :], indicators, precision=jax.lax.Precision.HIGHEST
-    )
+    joint = product(indicators.T * prior[None, :], indicators)
     firms = firm_of_type(num_types)
     is_other = firms[:, None] != firms[None, :]
     return jnp.where(is_other, joint, 0), jnp.diagonal(joint)
@@ -101,18 +99,16 @@ def check_prior(prior: Any, num_types: tuple[int, ...]) -> None:
     def flat(p: np.ndarray) -> np.ndarray:
         return p.reshape(*p.shape[: p.ndim - rank], num_profiles)
 
-    check(
-        "sum to 1",
-        lambda p: np.abs(flat(p).sum(axis=-1) - 1) <= _SUM_TOLERANCE,
-        ndim=rank,
-        prior=prior,
-    )
-    check(
-        "give every type of every firm a positive probability",
-        lambda p: (flat(p) @ profile_indicators(num_types) > 0).all(axis=-1),
-        ndim=rank,
-        prior=prior,
-    )
+    def sums_to_one(p: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(flat(p).sum(axis=-1) - 1) <= _SUM_TOLERANCE)
+
+    check("sum to 1", sums_to_one, ndim=rank, prior=prior)
+
+    def has_positive_marginals(p: np.ndarray) -> np.ndarray:
+        return np.asarray((flat(p) @ profile_indicators(num_types) > 0).all(axis=-1))
+
+    rule = "give every type of every firm a positive probability"
+    check(rule, has_positive_marginals, ndim=rank, prior=prior)
 
 
 def check_conditionals(conditionals: Any, num_types: tuple[int, ...]) -> None:

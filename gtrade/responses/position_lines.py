@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
 from gtrade.problems.position_building import PositionBuilding
 
 
@@ -115,4 +116,4 @@ def cell_means(
     powers = np.arange(1, coefficients.shape[1] + 1)[:, None]
     moments = np.diff(edges[None, :] ** powers) / powers * num_cells
     table = jnp.asarray(moments, coefficients.dtype)
-    return jnp.matmul(coefficients, table, precision=jax.lax.Precision.HIGHEST)
+    return product(coefficients, table)

@@ -17,6 +17,8 @@ class AbstractSolver(eqx.Module):
 
     # Options for the XLA compiler on CPUs that were measured to pay for this solver.
     cpu_compiler_options: ClassVar[dict[str, Any]] = {}
+    # Lanes that a CPU had best compute at a time; None: all.
+    cpu_block: ClassVar[int | None] = None
 
     @property
     def uses_closed_form(self) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._checks import check_integer
+from gtrade.numerics.precision import product
 from gtrade.numerics.quadrature import Rule
 from gtrade.problems.position_building import PositionBuilding, differentiate
 from gtrade.problems.position_paths import PositionPaths
@@ -104,16 +105,16 @@ def _solve(
     panel = panel[0]
     by_position = panel[: 2 * size, :size]
     by_rate = panel[: 2 * size, size : 2 * size]
-    by_flow = _dot(powers, panel[: 2 * size, 2 * size :].T)  # (panels, 2 size)
+    by_flow = product(powers, panel[: 2 * size, 2 * size :].T)  # (panels, 2 size)
 
     # Rate at a panel's start from positions at both its ends.
     inverse = jnp.linalg.inv(by_rate[:size])
-    from_start = -_dot(inverse, by_position[:size])
-    from_flow = -_dot(by_flow[:, :size], inverse.T)
+    from_start = -product(inverse, by_position[:size])
+    from_flow = -product(by_flow[:, :size], inverse.T)
     # Rate at its end.
-    end_by_start = by_position[size:] + _dot(by_rate[size:], from_start)
-    end_by_end = _dot(by_rate[size:], inverse)
-    end_by_flow = by_flow[:, size:] + _dot(from_flow, by_rate[size:].T)
+    end_by_start = by_position[size:] + product(by_rate[size:], from_start)
+    end_by_end = product(by_rate[size:], inverse)
+    end_by_flow = by_flow[:, size:] + product(from_flow, by_rate[size:].T)
 
     inner = num_panels - 1
     shift = np.eye(inner, k=-1)
@@ -124,14 +125,14 @@ def _solve(
     system = blocks(shift, end_by_start) + blocks(shift.T, -inverse)
     system = system + blocks(np.eye(inner), end_by_end - from_start)
     right = from_flow[1:] - end_by_flow[:-1]
-    right = right.at[-1].add(_dot(inverse, game.targets[:, None])[:, 0])
+    right = right.at[-1].add(product(inverse, game.targets[:, None])[:, 0])
     solved = jnp.linalg.inv(system)
     condition = jax.lax.stop_gradient(_norm(system) * _norm(solved))
-    middle = _dot(solved, right.reshape(-1, 1)).reshape(inner, size)
+    middle = product(solved, right.reshape(-1, 1)).reshape(inner, size)
     zero = jnp.zeros((1, size), middle.dtype)
     ends = jnp.concatenate([zero, middle, game.targets[None]])
     first = ends[:-1]
-    rates = _dot(first, from_start.T) + _dot(ends[1:], inverse.T) + from_flow
+    rates = product(first, from_start.T) + product(ends[1:], inverse.T) + from_flow
     states = jnp.concatenate([first, rates, powers], axis=1)
     moved = jnp.einsum("nij,pj->ipn", at_nodes, states, precision="highest")
     moved = moved.reshape(len(generator), rule.size)
@@ -178,11 +179,11 @@ def _generator(game: PositionBuilding) -> tuple[Array, int]:
     num_powers = force.shape[1]
     zero, one = jnp.zeros((size, size), dtype), jnp.eye(size, dtype=dtype)
     risk = 2 * inverse * game.risk_of_types[None, :]
-    drag = -_dot(inverse, impacts * beliefs)
+    drag = -product(inverse, impacts * beliefs)
     clock = jnp.asarray(np.diag(np.arange(1.0, num_powers), k=-1), dtype)
     none = jnp.zeros((num_powers, 2 * size), dtype)
     top = jnp.concatenate([zero, one, jnp.zeros((size, num_powers), dtype)], axis=1)
-    middle = jnp.concatenate([risk, drag, -_dot(inverse, force)], axis=1)
+    middle = jnp.concatenate([risk, drag, -product(inverse, force)], axis=1)
     return jnp.concatenate(
         [top, middle, jnp.concatenate([none, clock], axis=1)], axis=0
     ), num_powers
@@ -190,7 +191,3 @@ def _generator(game: PositionBuilding) -> tuple[Array, int]:
 
 def _norm(matrix: Array) -> Float[Array, ""]:
     return jnp.max(jnp.abs(matrix).sum(axis=0))
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

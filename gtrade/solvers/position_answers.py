@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gtrade._checks import InadmissibleError
+from gtrade.numerics.precision import product
 from gtrade.problems.position_building import PositionBuilding
 from gtrade.problems.position_paths import PositionPaths
 from gtrade.solution import Solution, Status
@@ -41,24 +42,30 @@ def safe_step(game: PositionBuilding) -> Float[Array, ""]:
 
 
 def first_integral_residual(
-    game: PositionBuilding, paths: PositionPaths
+    game: PositionBuilding, paths: PositionPaths, *, has_risk: bool = True
 ) -> Float[Array, ""]:
     """Return how far first-order conditions, integrated once, are from constants.
 
     Along a best response 2 x' + y' + u' + kappa (y + u) - 2 risk int x is constant,
     y being what the type expects of the others. Relative to the largest rate or
     position times impact.
+
+    Args:
+        game: the game.
+        paths: of all types.
+        has_risk: whether there can be risk aversion (static).
     """
     times = paths.rule.times
     impacts = game.permanent_impacts[:, None]
     others = game.expected_others(paths.rates) + game.flow_rates(times)
     moved = impacts * (game.expected_others(paths.positions) + game.flow(times))
-    table = jnp.asarray(paths.rule.cumulative(times).T, paths.rates.dtype)
-    held = jnp.matmul(paths.positions, table, precision=jax.lax.Precision.HIGHEST)
-    risk = 2 * game.risk_of_types[:, None] * held
-    integral = 2 * paths.rates + others + moved - risk
+    terms = [2 * paths.rates, others, moved]
+    if has_risk:
+        table = jnp.asarray(paths.rule.cumulative(times).T, paths.rates.dtype)
+        held = product(paths.positions, table)
+        terms.append(-2 * game.risk_of_types[:, None] * held)
+    integral = sum(terms)
     spread = jnp.max(integral, axis=1) - jnp.min(integral, axis=1)
-    terms = (paths.rates, others, moved, risk)
     scale = sum(jnp.max(jnp.abs(x)) for x in terms)
     return jnp.max(spread) / jnp.where(scale > 0, scale, 1)
 

@@ -17,16 +17,16 @@ position-building.md). Nothing is divided by kappa.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from gtrade._checks import InadmissibleError, check, check_integer
 from gtrade.numerics.linear_ode import bridge
+from gtrade.numerics.precision import product
 from gtrade.numerics.quadrature import SMOOTH
 from gtrade.problems.position_building import (
     PositionBuilding,
@@ -52,6 +52,8 @@ class Spectral(AbstractSolver):
     """
 
     num_points: int = eqx.field(static=True, default=65)
+
+    cpu_block: ClassVar[int | None] = 256  # three times as fast as 8192 at a time
 
     def __check_init__(self) -> None:
         """Check the number of points."""
@@ -90,7 +92,7 @@ class Spectral(AbstractSolver):
         game, is_valid = problem.admitted()
         is_valid = is_valid & (game.risk_aversions == 0).all()
         paths = spectral_paths(game, self.num_points)
-        residual = first_integral_residual(game, paths)
+        residual = first_integral_residual(game, paths, has_risk=False)
         return answer(paths, residual, is_valid)
 
 
@@ -122,20 +124,20 @@ def _paths(game: PositionBuilding, times: np.ndarray) -> tuple[Array, Array]:
     matrix = impact[:, None] * (one - 2 * inverse) * impact[None, :]
 
     def respond(x: Array) -> Array:  # A^-1 x
-        return _dot(inverse, weight[:, None] * x) / weight[:, None]
+        return product(inverse, weight[:, None] * x) / weight[:, None]
 
     flow = game.non_strategic
     degree = flow.shape[1] - 1
     span = flow[:, 1:].sum(axis=1, keepdims=True)  # u(1) - u(0)
     source = 2 * respond(differentiate(flow))  # coefficients of 1, t, ...
     constant = span - 2 * respond(span)  # P A^-1 = I - 2 A^-1
-    constant = constant + _dot(joint / marginals[:, None], targets[:, None])
+    constant = constant + product(joint / marginals[:, None], targets[:, None])
     source = source.at[:, 0].add(constant[:, 0])
     at = jnp.asarray(times, dtype)
     curve, slope = bridge(matrix, (weight * impact)[:, None] * source, at)
 
     def back(c: Array) -> Array:  # D^-1/2 G^-1 K^1/2 c
-        return _dot(inverse, impact[:, None] * c) / weight[:, None]
+        return product(inverse, impact[:, None] * c) / weight[:, None]
 
     positions = targets[:, None] * at[None, :] + back(curve)
     rates = targets[:, None] + back(slope)
@@ -145,7 +147,3 @@ def _paths(game: PositionBuilding, times: np.ndarray) -> tuple[Array, Array]:
         positions = positions - respond(polynomials(bend, times))
         rates = rates - respond(polynomials(differentiate(bend), times))
     return positions, rates
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

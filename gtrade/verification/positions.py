@@ -11,11 +11,11 @@ a type's cost exceeds its best response's by exactly
 since the cost is quadratic in the own rate with second derivative 2.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
 from gtrade.problems.position_building import PositionBuilding
 from gtrade.problems.position_paths import PositionPaths
 from gtrade.responses.position_lines import line_costs, newton_step
@@ -76,7 +76,7 @@ def marginal_costs(
     others = game.expected_others(paths.positions) + game.flow(times)
     price = game.expected_others(paths.rates) + game.flow_rates(times)
     table = jnp.asarray(paths.rule.cumulative(times).T, paths.positions.dtype)
-    held = jnp.matmul(paths.positions, table, precision=jax.lax.Precision.HIGHEST)
+    held = product(paths.positions, table)
     marginal = 2 * paths.rates + price + game.permanent_impacts[:, None] * others
     return marginal - 2 * game.risk_of_types[:, None] * held
 
@@ -96,7 +96,7 @@ def violation(game: PositionBuilding, paths: PositionPaths) -> Float[Array, ""]:
     """
     schedules, targets = paths.schedules, game.targets
     table = jnp.asarray(paths.rule.cumulative(paths.rule.times).T, paths.rates.dtype)
-    moved = jnp.matmul(paths.rates, table, precision=jax.lax.Precision.HIGHEST)
+    moved = product(paths.rates, table)
     breaches = [
         schedules[:, 0],
         schedules[:, -1] - targets,
