@@ -243,6 +243,18 @@ ENTRY = ModelEntry(
                 "cost",
             ),
             Column(
+                "descent_gain",
+                "what gradient descent on the discretised costs saves a type at most:"
+                " a check of discretised_gap; none with bounds",
+                "cost",
+            ),
+            Column(
+                "stationarity",
+                "largest spread over time of the Euler-Lagrange equation integrated"
+                " once, which should be constant; none with bounds",
+                "cost per share",
+            ),
+            Column(
                 "violation",
                 "largest breach of start, target, bounds, or rates against positions",
                 "shares",

@@ -17,7 +17,13 @@ from gtrade.problems.position_costs import (
 from gtrade.problems.position_paths import PositionPaths
 from gtrade.problems.types import MOST_PROFILES
 from gtrade.solution import Solution
-from gtrade.verification.positions import continuous_gaps, line_gaps, violation
+from gtrade.verification.positions import (
+    continuous_gaps,
+    euler_lagrange_residual,
+    line_gaps,
+    violation,
+)
+from gtrade.verification.stationarity import descent_gains
 
 # Rows hold one axis a firm up to here; beyond, profiles share one axis.
 MOST_AXES = 12
@@ -44,11 +50,15 @@ def verify_position_solution(
         "exploitability": discretised if paths.follows_lines else continuous,
         "discretised_gap": discretised,
         "continuous_gap": continuous,
+        "descent_gain": jnp.max(descent_gains(game, paths.schedules)),
+        "stationarity": jnp.max(euler_lagrange_residual(game, paths)),
         "violation": violation(game, paths),
         "initial_rates": paths.initial_rates,
         "expected_costs": expected_costs(game, paths),
         "realised_costs": _realised(game, paths),
     }
+    if game.is_bounded:  # neither knows of bounds
+        row["descent_gain"] = row["stationarity"] = jnp.full((), jnp.nan)
     if game.prior is not None:
         row["welfare"] = total_costs(game, paths)
         row["planner_costs"] = planner_costs(game)

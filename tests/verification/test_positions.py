@@ -10,6 +10,7 @@ from gtrade.problems.position_paths import PositionPaths, piecewise_linear
 from gtrade.responses.position_lines import best_lines, line_costs
 from gtrade.solution import Solution, Status
 from gtrade.verification import positions
+from gtrade.verification.stationarity import descent_gains
 from tests.references import position_grid as grid
 from tests.solvers.position_games import beliefs, random_numbers, two_by_two
 
@@ -75,6 +76,17 @@ def test_gaps_are_what_best_responses_save(in_float64):
         change = costs.costs_along_lines(game, moved, schedules)
         change = change - costs.costs_along_lines(game, better, schedules)
         assert (change > 0).all()
+
+
+def test_gradient_descent_finds_the_same_gaps(in_float64):
+    numbers = random_numbers(33, (2, 2), flow_degree=2)
+    game = gtrade.PositionBuilding(**numbers, risk_aversions=[2.0, 0.3])
+    schedules = random_paths(np.random.default_rng(2), numbers["targets"])
+    np.testing.assert_allclose(
+        descent_gains(game, schedules), positions.line_gaps(game, schedules), rtol=1e-6
+    )
+    found = gtrade.solve(game, gtrade.Constrained(num_points=33))
+    assert abs(gtrade.verify(game, found)["descent_gain"]) <= 1e-9
 
 
 def test_continuous_gap_is_the_limit_of_discretised_ones(in_float64):
