@@ -1,4 +1,4 @@
-"""A cross-check by gradient descent: nothing but costs and automatic differentiation."""
+"""A cross-check by gradient descent: costs and automatic differentiation alone."""
 
 import jax
 import jax.numpy as jnp

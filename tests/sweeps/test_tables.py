@@ -99,13 +99,13 @@ def test_numbers_and_lists_of_coefficients_make_groups():
 def test_everything_wrong_with_tables_is_said_at_once():
     firms = copy.deepcopy(BASE["problem"]["firms"])
     firms[0]["types"][0] = {"permanent_impact": "much", "targt": 3}
-    firms[1]["risk_aversio"] = 1
+    firms[1]["risk_avers"] = 1
     firms.append({"types": []})
     assert complaints(firms=firms) == [
         "problem.firms.0.types.0.targt: is not a known key, did you mean 'target'?",
         'problem.firms.0.types.0.permanent_impact: must be a number; got "much"',
         "problem.firms.0.types.0.target: is required (shares held at the end)",
-        "problem.firms.1.risk_aversio: is not a known key, did you mean 'risk_aversion'?",
+        "problem.firms.1.risk_avers: is not a known key, did you mean 'risk_aversion'?",
         "problem.firms.2.types: must hold at least one table; got []",
     ]
 
