@@ -8,6 +8,7 @@ import pytest
 import gtrade
 from tests.references import kearns_shi as ks
 from tests.references import kearns_shi_learners as learners
+from tests.solvers import position_games
 
 pytestmark = pytest.mark.gpu
 PAPER = {"horizon": 5, "targets": [10, 10], "min_trade": -5, "max_trade": 5}
@@ -52,3 +53,20 @@ def test_a_hundred_thousand_learners_at_once():
     )
     assert np.isfinite(evidence["welfare"]).all()
     np.testing.assert_allclose(evidence["welfare"][kappas[:400] == 2.0], 400.0)
+
+
+def test_position_building_at_scale(in_float64):
+    numbers = [position_games.random_numbers(seed, (2, 2)) for seed in range(50)]
+    names = ("permanent_impacts", "targets", "prior")
+    columns = {name: np.stack([x[name] for x in numbers] * 400) for name in names}
+    games = gtrade.make_batch(gtrade.PositionBuilding, num_types=(2, 2), **columns)
+    solution = gtrade.solve_batch(games, gtrade.Spectral())
+    rows = gtrade.verify(games, solution)
+    scale = np.abs(rows["expected_costs"]).max(axis=1)
+    assert (rows["exploitability"] <= 1e-18 * scale).all()
+    exact = gtrade.solve_batch(
+        jax.tree.map(lambda x: x[:50], games), gtrade.MatrixExponential()
+    )
+    np.testing.assert_allclose(
+        solution.value.schedules[:50], exact.value.schedules, atol=1e-9
+    )
