@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
     from gtrade.problems.position_building import PositionBuilding as PositionBuilding
+    from gtrade.problems.power_law_position import (
+        PowerLawPosition as PowerLawPosition,
+    )
+    from gtrade.problems.transient_impact import TransientImpact as TransientImpact
     from gtrade.responses.dynamic_programming import (
         shortest_schedule as shortest_schedule,
     )
@@ -32,12 +36,19 @@ if TYPE_CHECKING:
     from gtrade.solvers.lemke_howson import LemkeHowson as LemkeHowson
     from gtrade.solvers.line_responses import LineResponses as LineResponses
     from gtrade.solvers.matrix_exponential import MatrixExponential as MatrixExponential
+    from gtrade.solvers.power_law_closed_form import (
+        PowerLawClosedForm as PowerLawClosedForm,
+    )
+    from gtrade.solvers.power_law_newton import PowerLawNewton as PowerLawNewton
     from gtrade.solvers.self_play import face as face
     from gtrade.solvers.spectral import Spectral as Spectral
     from gtrade.solvers.support_enumeration import (
         SupportEnumeration as SupportEnumeration,
     )
     from gtrade.solvers.swap_regret import SwapFTPL as SwapFTPL
+    from gtrade.solvers.transient_impact import (
+        TransientLinearSystem as TransientLinearSystem,
+    )
     from gtrade.solvers.variational_inequality import Constrained as Constrained
     from gtrade.solving import solve as solve
     from gtrade.solving import solve_batch as solve_batch
@@ -58,12 +69,17 @@ _HOMES = {
     "LineResponses": "gtrade.solvers.line_responses",
     "MatrixExponential": "gtrade.solvers.matrix_exponential",
     "PositionBuilding": "gtrade.problems.position_building",
+    "PowerLawClosedForm": "gtrade.solvers.power_law_closed_form",
+    "PowerLawNewton": "gtrade.solvers.power_law_newton",
+    "PowerLawPosition": "gtrade.problems.power_law_position",
     "Solution": "gtrade.solution",
     "Spectral": "gtrade.solvers.spectral",
     "Status": "gtrade.solution",
     "SupportEnumeration": "gtrade.solvers.support_enumeration",
     "SwapFTPL": "gtrade.solvers.swap_regret",
     "TradingGame": "gtrade.problems.discrete_trading",
+    "TransientImpact": "gtrade.problems.transient_impact",
+    "TransientLinearSystem": "gtrade.solvers.transient_impact",
     "best_response": "gtrade.responses.separable",
     "face": "gtrade.solvers.self_play",
     "load": "gtrade.sweeps.store",

@@ -9,6 +9,8 @@ MODELS = {
     "trading-game": "gtrade.catalog.trading_game",
     "bimatrix": "gtrade.catalog.bimatrix",
     "position-building": "gtrade.catalog.position_building",
+    "power-law-position": "gtrade.catalog.power_law_position",
+    "transient-impact": "gtrade.catalog.transient_impact",
 }
 
 

@@ -1,0 +1,90 @@
+"""The equilibrium of position building under transient impact: two linear systems."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from gtrade._checks import check_integer, check_static
+from gtrade.problems.base import validate_if_concrete
+from gtrade.problems.transient_impact import TransientImpact, TransientTrades
+from gtrade.solution import Solution, Status
+from gtrade.solvers.base import AbstractSolver
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+# Rounding units that a residual of linear systems of this kind may have.
+_ROUNDING = 1e4
+
+
+class TransientLinearSystem(AbstractSolver):
+    """Solve for the firms' common trades and for their differences.
+
+    With the own-cost matrix A (positive definite) and the lower triangular matrix B of
+    the others' impact, firm i's first-order condition `A x_i + B sum_{j != i} x_j ~ 1`
+    decouples: their mean obeys `(A + (N - 1) B) v ~ 1` and every difference from it
+    `(A - B) w ~ 1` (Luo & Schied 2018, arXiv 1807.03813). Since B + B' is the kernel
+    matrix, both matrices have a positive definite symmetric part: the equilibrium
+    exists and is unique, for any number of firms.
+
+    Attributes:
+        num_points: equally spaced trading times on [0, 1], both ends included (static).
+    """
+
+    num_points: int = eqx.field(static=True, default=65)
+
+    def __check_init__(self) -> None:
+        """Check the values."""
+        validate_if_concrete(self)
+
+    @classmethod
+    def validate(cls, *, num_points: Any = 65) -> None:
+        """Raise ValueError for inadmissible numbers."""
+        check_static(num_points=num_points)
+        check_integer(num_points=num_points, at_least=2)
+
+    def solve(
+        self, problem: TransientImpact, *, key: PRNGKeyArray | None = None
+    ) -> Solution[TransientTrades]:
+        """Solve one instance.
+
+        Returns:
+            The trades, with status `converged`, `stalled` (rounding spoiled the linear
+            systems) or `invalid_input`; the residual is the largest violation of the
+            first-order conditions and of the targets, relative to the largest target.
+        """
+        problem, is_valid = problem.admitted()
+        own = problem.own_cost_matrix(self.num_points)
+        others = problem.others_impact(self.num_points)
+        num_firms, targets = problem.num_firms, problem.targets
+        common = _unit_trades(own + (num_firms - 1) * others)
+        deviation = _unit_trades(own - others)
+        mean = targets.mean()
+        trades = mean * common[None] + (targets - mean)[:, None] * deviation[None]
+
+        flow = trades.sum(axis=0)[None] - trades
+        marginal = _dot(trades, own) + _dot(flow, others.T)
+        marginal = marginal - marginal.mean(axis=1, keepdims=True)
+        missing = trades.sum(axis=1) - targets
+        scale = jnp.maximum(jnp.abs(targets).max(), jnp.finfo(targets.dtype).tiny)
+        residual = jnp.maximum(jnp.abs(marginal).max(), jnp.abs(missing).max()) / scale
+        tol = _ROUNDING * jnp.finfo(residual.dtype).eps
+        status = Status.where(residual <= tol, Status.converged, Status.stalled)
+        status = Status.where(is_valid, status, Status.invalid_input)
+        value = TransientTrades(trades, common, deviation)
+        value, residual = jax.tree.map(
+            lambda x: jnp.where(is_valid, x, jnp.nan), (value, residual)
+        )
+        return Solution(value, status, residual, jnp.zeros((), jnp.int32))
+
+
+def _unit_trades(matrix):
+    ones = jnp.ones(matrix.shape[0], matrix.dtype)
+    trades = jnp.linalg.solve(matrix, ones)
+    return trades / trades.sum()
+
+
+def _dot(left, right):
+    return jnp.matmul(left, right, precision=_HIGHEST)
