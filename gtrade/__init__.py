@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
+    from gtrade.problems.mean_field import mean_field_path as mean_field_path
     from gtrade.problems.position_building import PositionBuilding as PositionBuilding
     from gtrade.problems.power_law_position import (
         PowerLawPosition as PowerLawPosition,
     )
     from gtrade.problems.transient_impact import TransientImpact as TransientImpact
+    from gtrade.problems.uncertain_impact import UncertainImpact as UncertainImpact
     from gtrade.responses.dynamic_programming import (
         shortest_schedule as shortest_schedule,
     )
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from gtrade.solvers.gradient_play import GradientPlay as GradientPlay
     from gtrade.solvers.lemke_howson import LemkeHowson as LemkeHowson
     from gtrade.solvers.line_responses import LineResponses as LineResponses
+    from gtrade.solvers.linear_system import LinearSystem as LinearSystem
     from gtrade.solvers.matrix_exponential import MatrixExponential as MatrixExponential
     from gtrade.solvers.power_law_closed_form import (
         PowerLawClosedForm as PowerLawClosedForm,
@@ -67,6 +70,7 @@ _HOMES = {
     "GradientPlay": "gtrade.solvers.gradient_play",
     "LemkeHowson": "gtrade.solvers.lemke_howson",
     "LineResponses": "gtrade.solvers.line_responses",
+    "LinearSystem": "gtrade.solvers.linear_system",
     "MatrixExponential": "gtrade.solvers.matrix_exponential",
     "PositionBuilding": "gtrade.problems.position_building",
     "PowerLawClosedForm": "gtrade.solvers.power_law_closed_form",
@@ -80,10 +84,12 @@ _HOMES = {
     "TradingGame": "gtrade.problems.discrete_trading",
     "TransientImpact": "gtrade.problems.transient_impact",
     "TransientLinearSystem": "gtrade.solvers.transient_impact",
+    "UncertainImpact": "gtrade.problems.uncertain_impact",
     "best_response": "gtrade.responses.separable",
     "face": "gtrade.solvers.self_play",
     "load": "gtrade.sweeps.store",
     "make_batch": "gtrade.problems.base",
+    "mean_field_path": "gtrade.problems.mean_field",
     "raise_unless_converged": "gtrade.solution",
     "shortest_schedule": "gtrade.responses.dynamic_programming",
     "solve": "gtrade.solving",

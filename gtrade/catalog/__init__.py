@@ -11,6 +11,7 @@ MODELS = {
     "position-building": "gtrade.catalog.position_building",
     "power-law-position": "gtrade.catalog.power_law_position",
     "transient-impact": "gtrade.catalog.transient_impact",
+    "uncertain-impact": "gtrade.catalog.uncertain_impact",
 }
 
 

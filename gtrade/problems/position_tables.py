@@ -33,12 +33,12 @@ def arguments(problem: Mapping[str, Any]) -> dict[str, Any]:
     types = [kind for firm in firms for kind in firm["types"]]
     result = {
         "num_types": tuple(len(firm["types"]) for firm in firms),
-        "permanent_impacts": _numbers([t["permanent_impact"] for t in types]),
-        "targets": _numbers([t["target"] for t in types]),
+        "permanent_impacts": side_by_side([t["permanent_impact"] for t in types]),
+        "targets": side_by_side([t["target"] for t in types]),
         "non_strategic": _polynomials(
             [t.get("non_strategic", 0.0) for t in types], power=1
         ),
-        "risk_aversions": _numbers([f.get("risk_aversion", 0.0) for f in firms]),
+        "risk_aversions": side_by_side([f.get("risk_aversion", 0.0) for f in firms]),
     }
     for side, absent in (("lower", -np.inf), ("upper", np.inf)):
         values = [firm.get(side) for firm in firms]
@@ -56,14 +56,14 @@ def spec_key(argument: str, problem: Mapping[str, Any]) -> str:
         return "firms"
     first = int(positions[0]) if positions else None
     if name in _OF_TYPES:
-        place = "*.types.*" if first is None else _place(first, problem["firms"])
+        place = "*.types.*" if first is None else place_of_type(first, problem["firms"])
         return f"firms.{place}.{_OF_TYPES[name]}"
     if name in _OF_FIRMS:
         return f"firms.{'*' if first is None else first}.{_OF_FIRMS[name]}"
     return ".".join([name, *positions])
 
 
-def _place(position: int, firms: Sequence[Mapping[str, Any]]) -> str:
+def place_of_type(position: int, firms: Sequence[Mapping[str, Any]]) -> str:
     """Return "firm.types.type" of a position in (firm, type) order."""
     for number, firm in enumerate(firms):
         if position < len(firm["types"]):
@@ -72,7 +72,7 @@ def _place(position: int, firms: Sequence[Mapping[str, Any]]) -> str:
     raise IndexError(position)
 
 
-def _numbers(leaves: Sequence[Any]) -> np.ndarray:
+def side_by_side(leaves: Sequence[Any]) -> np.ndarray:
     """Put numbers side by side, on the last axis."""
     columns = [leaf.values for leaf in leaves if isinstance(leaf, Column)]
     if not columns:
