@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
+    from gtrade.problems.feedback_position import (
+        FeedbackPositionGame as FeedbackPositionGame,
+    )
+    from gtrade.problems.hidden_target import HiddenTargetGame as HiddenTargetGame
     from gtrade.problems.mean_field import mean_field_path as mean_field_path
     from gtrade.problems.position_building import PositionBuilding as PositionBuilding
-    from gtrade.problems.power_law_position import (
-        PowerLawPosition as PowerLawPosition,
-    )
+    from gtrade.problems.power_law_position import PowerLawPosition as PowerLawPosition
     from gtrade.problems.transient_impact import TransientImpact as TransientImpact
     from gtrade.problems.uncertain_impact import UncertainImpact as UncertainImpact
     from gtrade.responses.dynamic_programming import (
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from gtrade.solution import Status as Status
     from gtrade.solution import raise_unless_converged as raise_unless_converged
     from gtrade.solution import status_names as status_names
+    from gtrade.solvers.backward_induction import BackwardInduction as BackwardInduction
+    from gtrade.solvers.backward_induction import OpenLoop as OpenLoop
+    from gtrade.solvers.bayes_filter import BayesFilter as BayesFilter
     from gtrade.solvers.best_response import (
         BestResponseDynamics as BestResponseDynamics,
     )
@@ -60,18 +65,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BackwardInduction": "gtrade.solvers.backward_induction",
+    "BayesFilter": "gtrade.solvers.bayes_filter",
     "BestResponseDynamics": "gtrade.solvers.best_response",
     "BimatrixGame": "gtrade.problems.bimatrix",
     "Constrained": "gtrade.solvers.variational_inequality",
     "CorrelatedLP": "gtrade.solvers.correlated",
     "DoubleOracle": "gtrade.solvers.double_oracle",
     "FTPL": "gtrade.solvers.ftpl",
+    "FeedbackPositionGame": "gtrade.problems.feedback_position",
     "FractionalNash": "gtrade.solvers.fractional_nash",
     "GradientPlay": "gtrade.solvers.gradient_play",
+    "HiddenTargetGame": "gtrade.problems.hidden_target",
     "LemkeHowson": "gtrade.solvers.lemke_howson",
     "LineResponses": "gtrade.solvers.line_responses",
     "LinearSystem": "gtrade.solvers.linear_system",
     "MatrixExponential": "gtrade.solvers.matrix_exponential",
+    "OpenLoop": "gtrade.solvers.backward_induction",
     "PositionBuilding": "gtrade.problems.position_building",
     "PowerLawClosedForm": "gtrade.solvers.power_law_closed_form",
     "PowerLawNewton": "gtrade.solvers.power_law_newton",

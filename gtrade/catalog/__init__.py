@@ -12,6 +12,8 @@ MODELS = {
     "power-law-position": "gtrade.catalog.power_law_position",
     "transient-impact": "gtrade.catalog.transient_impact",
     "uncertain-impact": "gtrade.catalog.uncertain_impact",
+    "feedback-position": "gtrade.catalog.feedback_position",
+    "hidden-target": "gtrade.catalog.hidden_target",
 }
 
 
