@@ -65,7 +65,7 @@ def test_common_trades_approach_their_limit(in_float64, firms, block, theta):
     np.testing.assert_allclose(position(1.0), 1, rtol=1e-12)  # no final block
     times = np.array([0.25, 0.5, 0.75])
     errors = []
-    for num_cells in (256, 512):
+    for num_cells in (128, 256):
         trades, _ = profiles(firms, num_cells + 1, temporary_cost=theta)
         held = np.cumsum(trades) - trades / 2
         errors.append(held[(times * num_cells).astype(int)] - position(times))
@@ -73,8 +73,8 @@ def test_common_trades_approach_their_limit(in_float64, firms, block, theta):
     # First order in the spacing: halving it halves the error, and what is left after
     # extrapolation is of the second order.
     assert (np.abs(errors[1]) <= 0.6 * np.abs(errors[0]) + 1e-6).all()
-    assert np.abs(errors[1]).max() < 5e-3
-    assert np.abs(2 * errors[1] - errors[0]).max() < 6e-5
+    assert np.abs(errors[1]).max() < 1e-2
+    assert np.abs(2 * errors[1] - errors[0]).max() < 2.4e-4
 
 
 @pytest.mark.parametrize("rho", [1.0, 3.0])
@@ -82,15 +82,16 @@ def test_differences_approach_their_limit(in_float64, rho):
     block, position = reference.difference_limit(rho)
     times = np.array([0.25, 0.5, 0.75])
     held = []
-    for num_cells in (256, 512):
+    for num_cells in (128, 256):
         _, trades = profiles(2, num_cells + 1, decay=rho)
         held.append(np.cumsum(trades)[(times * num_cells).astype(int)])
-    np.testing.assert_allclose(2 * held[1] - held[0], position(times), atol=1e-4 * rho)
+    np.testing.assert_allclose(2 * held[1] - held[0], position(times), atol=4e-4 * rho)
     # The last block, spread over a few trades.
-    last = 1 - np.cumsum(trades)[-60] - rho / (1 + rho) * 59 / 512
-    np.testing.assert_allclose(last, block, atol=4e-3 * rho)
+    last = 1 - np.cumsum(trades)[-60] - rho / (1 + rho) * 59 / 256
+    np.testing.assert_allclose(last, block, atol=8e-3 * rho)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("firms", [2, 3, 5])
 @pytest.mark.parametrize("theta", [0.3, 2.0])
 def test_cost_burnt_at_the_blocks(in_float64, firms, theta):
