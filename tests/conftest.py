@@ -5,6 +5,8 @@ import os
 # Two devices where the machine has one CPU: sharding is always on trial. Has to be set
 # before jax starts its backend.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+# As on the command line (gtrade/cli/environment.py).
+os.environ.setdefault("PJRT_NPROC", "8")
 
 import jax
 import pytest

@@ -48,6 +48,7 @@ def read_arguments(description, parts=(), *, one_thread=False):
     # As the command line does: one host device a core, where jax runs on a CPU.
     flag = f"--xla_force_host_platform_device_count={arguments.cores}"
     os.environ.setdefault("XLA_FLAGS", flag)
+    os.environ.setdefault("PJRT_NPROC", str(4 * arguments.cores))
     os.environ.setdefault("NUMBA_NUM_THREADS", str(arguments.cores))
     if arguments.smoke:
         arguments.repeats = 1

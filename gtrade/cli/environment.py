@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 _HOST_DEVICES = "--xla_force_host_platform_device_count"
+# Threads of XLA's pool on a CPU, for each device. A call of LAPACK on a batch holds one
+# thread while others work for it; with one for each device, calls on all devices would
+# wait for each other for ever.
+_THREADS_PER_DEVICE = 4
 
 
 def prepare_environment() -> None:
@@ -21,6 +25,8 @@ def prepare_environment() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if _HOST_DEVICES not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_HOST_DEVICES}={num_cores()}".strip()
+        threads = _THREADS_PER_DEVICE * num_cores()
+        os.environ.setdefault("PJRT_NPROC", str(threads))
     folder = cache_folder()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _is_usable(folder):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

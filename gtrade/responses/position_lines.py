@@ -4,7 +4,7 @@ Along such lines a type's expected cost is a quadratic in its positions at the i
 times, with one tridiagonal matrix; everything that the others do enters the gradient.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -96,16 +96,25 @@ def best_lines(
 
 def newton_step(costs: LineCosts) -> Float[Array, "types inner"]:
     """Return Q^-1 gradient, one tridiagonal system a type."""
-    right = costs.gradient
-    if right.shape[-1] == 0:
-        return right
-    main = jnp.broadcast_to(costs.diagonal[:, None], right.shape)
-    side = jnp.broadcast_to(costs.off_diagonal[:, None], right.shape)
-    place = np.arange(right.shape[1])[None, :]
-    lower = jnp.where(place > 0, side, 0)
-    upper = jnp.where(place < right.shape[1] - 1, side, 0)
-    solve = jax.lax.linalg.tridiagonal_solve
-    return solve(lower, main, upper, right[:, :, None])[:, :, 0]
+    main, side = costs.diagonal, costs.off_diagonal
+
+    # Elimination by scans: LAPACK's own would block a thread for every batch, and
+    # several devices share the threads of a CPU.
+    def forward(carry: tuple[Array, Array], right: Array) -> tuple[Any, Any]:
+        ratio, value = carry
+        pivot = main - side * ratio
+        carry = side / pivot, (right - side * value) / pivot
+        return carry, carry
+
+    def backward(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        ratio, value = now
+        step = value - ratio * after
+        return step, step
+
+    zero = jnp.zeros_like(main)
+    _, eliminated = jax.lax.scan(forward, (zero, zero), costs.gradient.T)
+    _, steps = jax.lax.scan(backward, zero, eliminated, reverse=True)
+    return steps.T
 
 
 def cell_means(

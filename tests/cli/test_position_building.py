@@ -1,6 +1,9 @@
 """Position building from spec to rows, report and table of models."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +92,17 @@ def test_wrong_numbers_are_named_by_their_place(capsys):
     assert cli.main(["run", "spec.toml", "--set", "problem.firms.1.types.0.target=nan"])
     message = capsys.readouterr().err
     assert "problem.firms.1.types.0.target: must be a finite number; got nan" in message
+
+
+@pytest.mark.slow
+def test_many_games_on_many_devices_do_not_wait_for_each_other():
+    # Calls of LAPACK on batches share XLA's threads with everything else.
+    sweep = 'sweep."problem.firms.0.types.0.target"={linspace=[1.0, 2.0, 3000]}'
+    command = [sys.executable, "-m", "gtrade", "run", "spec.toml", "--out", "many"]
+    names = ("XLA_FLAGS", "PJRT_NPROC")
+    environment = {k: v for k, v in os.environ.items() if k not in names}
+    found = subprocess.run(
+        [*command, "--set", sweep], env=environment, timeout=240, capture_output=True
+    )
+    assert found.returncode == 0, found.stderr
+    assert b"3000/3000 rows" in found.stderr
