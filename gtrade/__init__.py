@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gtrade.problems.mean_field import mean_field_path as mean_field_path
     from gtrade.problems.position_building import PositionBuilding as PositionBuilding
     from gtrade.problems.power_law_position import PowerLawPosition as PowerLawPosition
+    from gtrade.problems.repeated_positions import (
+        RepeatedPositionBuilding as RepeatedPositionBuilding,
+    )
     from gtrade.problems.transient_impact import TransientImpact as TransientImpact
     from gtrade.problems.uncertain_impact import UncertainImpact as UncertainImpact
     from gtrade.responses.dynamic_programming import (
@@ -44,6 +47,12 @@ if TYPE_CHECKING:
     from gtrade.solvers.line_responses import LineResponses as LineResponses
     from gtrade.solvers.linear_system import LinearSystem as LinearSystem
     from gtrade.solvers.matrix_exponential import MatrixExponential as MatrixExponential
+    from gtrade.solvers.position_learners import DualAveraging as DualAveraging
+    from gtrade.solvers.position_learners import MirrorDescent as MirrorDescent
+    from gtrade.solvers.position_learners import PerturbedLeader as PerturbedLeader
+    from gtrade.solvers.position_learners import (
+        StochasticGradientPlay as StochasticGradientPlay,
+    )
     from gtrade.solvers.power_law_closed_form import (
         PowerLawClosedForm as PowerLawClosedForm,
     )
@@ -72,6 +81,7 @@ _HOMES = {
     "Constrained": "gtrade.solvers.variational_inequality",
     "CorrelatedLP": "gtrade.solvers.correlated",
     "DoubleOracle": "gtrade.solvers.double_oracle",
+    "DualAveraging": "gtrade.solvers.position_learners",
     "FTPL": "gtrade.solvers.ftpl",
     "FeedbackPositionGame": "gtrade.problems.feedback_position",
     "FractionalNash": "gtrade.solvers.fractional_nash",
@@ -81,14 +91,18 @@ _HOMES = {
     "LineResponses": "gtrade.solvers.line_responses",
     "LinearSystem": "gtrade.solvers.linear_system",
     "MatrixExponential": "gtrade.solvers.matrix_exponential",
+    "MirrorDescent": "gtrade.solvers.position_learners",
     "OpenLoop": "gtrade.solvers.backward_induction",
+    "PerturbedLeader": "gtrade.solvers.position_learners",
     "PositionBuilding": "gtrade.problems.position_building",
     "PowerLawClosedForm": "gtrade.solvers.power_law_closed_form",
     "PowerLawNewton": "gtrade.solvers.power_law_newton",
     "PowerLawPosition": "gtrade.problems.power_law_position",
+    "RepeatedPositionBuilding": "gtrade.problems.repeated_positions",
     "Solution": "gtrade.solution",
     "Spectral": "gtrade.solvers.spectral",
     "Status": "gtrade.solution",
+    "StochasticGradientPlay": "gtrade.solvers.position_learners",
     "SupportEnumeration": "gtrade.solvers.support_enumeration",
     "SwapFTPL": "gtrade.solvers.swap_regret",
     "TradingGame": "gtrade.problems.discrete_trading",

@@ -14,6 +14,7 @@ MODELS = {
     "uncertain-impact": "gtrade.catalog.uncertain_impact",
     "feedback-position": "gtrade.catalog.feedback_position",
     "hidden-target": "gtrade.catalog.hidden_target",
+    "position-learning": "gtrade.catalog.position_learning",
 }
 
 

@@ -17,6 +17,7 @@ _SYMBOLS = {
     "noise": "η",
     "temporary_exponent": "p",
     "risk_aversion": "risk aversion",
+    "step_constant": "c",
 }
 _LABELS = {
     "permanent_impact": "permanent impact κ (multiple of temporary impact)",
@@ -34,6 +35,7 @@ _LABELS = {
     "fixed_fee": "fixed fee of a step with a trade (cost)",
     "branching": "branching M",
     "depth": "depth d of the tree",
+    "step_constant": "step constant c",
     "epsilon": "least gain worth a move (cost)",
 }
 
