@@ -1,0 +1,53 @@
+"""What the experiments of this folder share."""
+
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+import common
+from common import publish, read_arguments, run_all, write
+
+__all__ = ["HERE", "at_times", "float64", "publish", "read_arguments", "run"]
+__all__ += ["run_all", "solve", "spec_problem", "write"]
+
+run = functools.partial(common.run, HERE / "specs")
+
+
+def float64():
+    """Return a context in which jax computes in float64."""
+    from gtrade.cli.environment import prepare_environment
+
+    prepare_environment()
+    import jax
+
+    return jax.enable_x64(True)
+
+
+def spec_problem(name):
+    """Return the arguments of the game of a spec, for `gtrade.PositionBuilding`."""
+    from gtrade.problems.position_tables import arguments
+    from gtrade.sweeps import load_spec
+
+    return arguments(load_spec(HERE / "specs" / f"{name}.toml").problem)
+
+
+def solve(game, num_points=101):
+    """Return the equilibrium paths of a game, or of a batch of them."""
+    import gtrade
+    from gtrade.problems.base import is_batch
+
+    solver = gtrade.Spectral(num_points=num_points)
+    run = gtrade.solve_batch if is_batch(game) else gtrade.solve
+    solution = run(game, solver)
+    gtrade.raise_unless_converged(solution)
+    return solution.value
+
+
+def at_times(paths, values, times):
+    """Return what is known at the nodes of paths, such as their rates, at any times."""
+    return np.asarray(values) @ paths.rule.interpolation(np.asarray(times)).T
