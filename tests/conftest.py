@@ -7,6 +7,8 @@ import os
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 # As on the command line (gtrade/cli/environment.py).
 os.environ.setdefault("PJRT_NPROC", "8")
+# Tests run side by side: threads of small matrix products would only wait.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax
 import pytest

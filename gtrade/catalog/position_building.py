@@ -70,7 +70,7 @@ ENTRY = ModelEntry(
             "evaluation_impacts",
             "number",
             "kappas at which realised costs are evaluated, at least 0; by default the"
-            " types' own",
+            " types' own, each once unless one is swept",
             "1",
             default=None,
             ndim=1,
@@ -227,7 +227,8 @@ ENTRY = ModelEntry(
             Column(
                 "exploitability",
                 "largest expected saving of a type from another path: continuous_gap"
-                " for spectral and matrix-exponential, discretised_gap for the others",
+                " for spectral and matrix-exponential, discretised_gap for the others;"
+                " infinite where violation is above 1e-4 of the largest position",
                 "cost",
             ),
             Column(
@@ -244,7 +245,7 @@ ENTRY = ModelEntry(
             ),
             Column(
                 "descent_gain",
-                "what gradient descent on the discretised costs saves a type at most:"
+                "what descending the discretised costs by their gradients saves a type:"
                 " a check of discretised_gap; none with bounds",
                 "cost",
             ),
@@ -256,7 +257,8 @@ ENTRY = ModelEntry(
             ),
             Column(
                 "violation",
-                "largest breach of start, target, bounds, or rates against positions",
+                "largest breach of start, target, bounds (at the schedule's times), or"
+                " rates against positions",
                 "shares",
             ),
             Column(
@@ -271,7 +273,13 @@ ENTRY = ModelEntry(
                 "cost",
                 ("evaluations",),
             ),
-            Column("price_of_anarchy", "their ratio", "1", ("evaluations",)),
+            Column(
+                "price_of_anarchy",
+                "their ratio; none with risk aversion, flows or bounds, which the"
+                " planner does not have",
+                "1",
+                ("evaluations",),
+            ),
             Column(
                 "initial_rates",
                 "trading rates at time 0, in (firm, type) order",
@@ -287,7 +295,7 @@ ENTRY = ModelEntry(
             Column(
                 "realised_costs",
                 "in every profile of types, at each evaluation impact; beyond 12 firms"
-                " profiles share one axis",
+                " profiles share one axis, beyond 131072 numbers there are none",
                 "cost",
                 ("evaluations", "types of firm 1", "...", "firms"),
             ),
@@ -309,6 +317,7 @@ ENTRY = ModelEntry(
         ),
         headline=(
             "exploitability",
+            "violation",
             "expected_costs",
             "initial_rates",
             "price_of_anarchy",

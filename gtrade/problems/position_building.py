@@ -12,6 +12,7 @@ from gtrade._arrays import as_float, as_optional_float
 from gtrade._checks import InadmissibleError, check_each, check_shape
 from gtrade.numerics.precision import product
 from gtrade.problems.base import AbstractProblem, replace_fields
+from gtrade.problems.position_bounds import check_bounds, has_room
 from gtrade.problems.types import (
     check_conditionals,
     check_num_types,
@@ -19,8 +20,6 @@ from gtrade.problems.types import (
     firm_of_type,
     pairwise_joint,
 )
-
-_ROUNDING = 1e-9
 
 
 class PositionBuilding(AbstractProblem):
@@ -182,7 +181,7 @@ class PositionBuilding(AbstractProblem):
             )
         if non_strategic is not None:
             _check_lists(sum(num_types), ndim=2, non_strategic=non_strategic)
-        _check_bounds(num_types, targets, lower, upper)
+        check_bounds(num_types, targets, lower, upper)
 
     @property
     def size(self) -> int:
@@ -277,10 +276,21 @@ class PositionBuilding(AbstractProblem):
             is_good &= good
         if self.conditionals is not None:
             beliefs = self.conditionals
-            sums = jnp.abs(beliefs.sum(axis=-1) - (self.num_firms - 1))
+            firms = firm_of_type(self.num_types)
+            membership = (firms[:, None] == np.arange(self.num_firms)).astype(float)
+            of_firms = product(beliefs, jnp.asarray(membership, beliefs.dtype))
+            sums = jnp.abs(of_firms - jnp.asarray(1 - membership, beliefs.dtype))
             good = jnp.isfinite(beliefs).all() & (beliefs >= 0).all()
             good &= (sums <= 1e-4).all()
             numbers["conditionals"] = jnp.where(good, beliefs, 0)
+            is_good &= good
+        if self.is_bounded:
+            good = has_room(*self.bounds(np.linspace(0.0, 1.0, 129)), self.targets)
+            for name, absent in (("lower", -jnp.inf), ("upper", jnp.inf)):
+                side = getattr(self, name)
+                if side is not None:
+                    none = jnp.zeros_like(side).at[:, 0].set(absent)
+                    numbers[name] = jnp.where(good, side, none)
             is_good &= good
         return replace_fields(self, **numbers), is_good
 
@@ -324,65 +334,3 @@ def _check_lists(length: int, ndim: int = 1, **subject: Any) -> None:
     if len(shape) not in (ndim, ndim + 1) or shape[len(shape) - ndim] != length:
         raise InadmissibleError(name, f"have {length} entries", value)
     check_each("be a finite number", np.isfinite, ndim=ndim, **subject)
-
-
-def _check_bounds(
-    num_types: tuple[int, ...], targets: Any, lower: Any, upper: Any
-) -> None:
-    """Require bounds that leave room for a path from 0 to every type's target."""
-    firms = np.asarray(firm_of_type(num_types))
-    targets = np.asarray(targets, np.float64)
-    sides: dict[str, np.ndarray] = {}
-    for name, side, sign in (("lower", lower, -1.0), ("upper", upper, 1.0)):
-        if side is None:
-            continue
-        sides[name] = at = _bound_values(name, side, len(num_types))
-        word = "most" if sign < 0 else "least"
-        rule = f"be at {word} 0 at time 0, where positions start"
-        _check_firms(name, rule, sign * at[..., 0] >= -_ROUNDING, side)
-        room = sign * (at[..., firms, -1] - targets) >= -_ROUNDING
-        room = np.stack(
-            [room[..., firms == f].all(axis=-1) for f in range(len(num_types))], -1
-        )
-        _check_firms(
-            name, f"be at {word} every target of the firm at time 1", room, side
-        )
-    if len(sides) == 2:
-        room = (sides["upper"] >= sides["lower"]).all(axis=-1)
-        _check_firms("upper", "be at least lower at all times", room, upper)
-
-
-def _bound_values(name: str, side: Any, num_firms: int) -> np.ndarray:
-    """Return a bound on a grid of times, shape (..., firms, times)."""
-    array = np.asarray(side)
-    if array.dtype.kind not in "iuf":
-        raise InadmissibleError(name, "be numbers", side)
-    if array.ndim not in (2, 3) or array.shape[-2] != num_firms:
-        rule = f"have coefficients for each of {num_firms} firms"
-        raise InadmissibleError(name, rule, side)
-    array = array.astype(np.float64)
-    _check_firms(name, "not be NaN", ~np.isnan(array).any(axis=-1), side)
-    constant, rest = array[..., :1], array[..., 1:]
-    _check_firms(
-        name,
-        "have finite coefficients of t, t^2, ...",
-        np.isfinite(rest).all(axis=-1),
-        side,
-    )
-    times = np.linspace(0.0, 1.0, 129)
-    powers = times[None, :] ** np.arange(1, array.shape[-1])[:, None]
-    return constant + rest @ powers
-
-
-def _check_firms(name: str, rule: str, good: Any, side: Any) -> None:
-    """Require what holds or not for every firm (last axis), with rows before it."""
-    if good.all():
-        return
-    values = np.asarray(side)
-    *row, firm = (int(i) for i in np.argwhere(~good)[0])
-    value = (
-        values[(*row, firm)] if values.ndim == len(row) + 2 else values[..., firm, :]
-    )
-    rows = None if not row else np.flatnonzero(~good[:, firm]).tolist()
-    count = None if not row else len(good)
-    raise InadmissibleError(f"{name}[{firm}]", rule, value, rows, count)

@@ -46,6 +46,11 @@ def arguments(problem: Mapping[str, Any]) -> dict[str, Any]:
             values = [absent if value is None else value for value in values]
             result[side] = _polynomials(values, power=0)
     given = {key: value for key, value in others.items() if value is not None}
+    impacts = result["permanent_impacts"]
+    is_asked = "evaluation_impacts" in others and "evaluation_impacts" not in given
+    if is_asked and impacts.ndim == 1:
+        # Each once, in order of coming.
+        given["evaluation_impacts"] = np.array(list(dict.fromkeys(impacts.tolist())))
     return {**given, **result}
 
 
@@ -94,6 +99,8 @@ def _polynomials(leaves: Sequence[Any], *, power: int) -> np.ndarray:
         values = leaf.values if isinstance(leaf, Column) else np.asarray(leaf)
         is_number = values.ndim == int(isinstance(leaf, Column))
         values = np.asarray(values, np.float64)
+        if not is_number and not values.shape[-1]:
+            values = np.full((*values.shape[:-1], 1), np.nan)  # for checks to name
         if is_number:
             before = [np.zeros_like(values)] * power
             values = np.stack([*before, values], axis=-1)

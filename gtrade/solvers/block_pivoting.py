@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 # Block moves without an improvement before single ones.
 _PATIENCE = 10
@@ -26,11 +26,13 @@ class Pivoted(NamedTuple):
         residual: largest distance of x from x - F(x) / diagonal moved into the bounds,
             shape ().
         num_steps: linear systems solved.
+        has_ended: whether every place is on its side, up to rounding.
     """
 
     point: Float[Array, " n"]
     residual: Float[Array, ""]
     num_steps: Int[Array, ""]
+    has_ended: Bool[Array, ""]
 
 
 def solve_box_lcp(
@@ -104,6 +106,7 @@ def solve_box_lcp(
     wrong = (wanted != side).sum().astype(jnp.int32)
     zero = jnp.zeros((), jnp.int32)
     carry = (side, wanted, wrong, zero + size + 1, zero + _PATIENCE, zero + 1)
-    side, _, _, _, _, num_steps = jax.lax.while_loop(unfinished, body, carry)
+    carry = jax.lax.while_loop(unfinished, body, carry)
+    side, _, num_wrong, _, _, num_steps = carry
     point = jnp.clip(point_for(side), lower, upper)
-    return Pivoted(point, residual_at(point), num_steps)
+    return Pivoted(point, residual_at(point), num_steps, num_wrong == 0)

@@ -27,8 +27,10 @@ from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.position_answers import (
     check_unbounded,
     finish,
+    reachable,
     require_unbounded,
     safe_step,
+    size_of,
 )
 
 
@@ -37,7 +39,7 @@ class GradientPlay(AbstractSolver):
 
     Attributes:
         tol: of the largest gradient with respect to a rate, relative to the largest
-            target times 1 + kappa, shape ().
+            target or flow times 1 + kappa, shape (). No less than 32 roundings count.
         learning_rate: step length, for rates; None for one that contracts (see
             `position_answers.safe_step`), shape ().
         num_points: equally spaced times (static).
@@ -93,8 +95,7 @@ class GradientPlay(AbstractSolver):
         targets, num_cells = game.targets, self.num_points - 1
         rate = safe_step(game) if self.learning_rate is None else self.learning_rate
         optimiser = optax.sgd(1.0)
-        scale = jnp.max(jnp.abs(targets)) * (1 + jnp.max(game.permanent_impacts))
-        scale = jnp.where(scale > 0, scale, 1)
+        scale = size_of(game) * (1 + jnp.max(game.permanent_impacts))
 
         def total(rates: Array, held: Array) -> Array:
             costs = costs_along_lines(game, _positions(rates), _positions(held))
@@ -114,7 +115,7 @@ class GradientPlay(AbstractSolver):
         found = iterate_until(
             step,
             (start, optimiser.init(start)),
-            tol=self.tol.astype(start.dtype),
+            tol=reachable(self.tol, start.dtype),
             max_steps=self.max_steps,
         )
         paths = piecewise_linear(_positions(found.value[0]))

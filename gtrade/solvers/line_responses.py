@@ -34,8 +34,10 @@ from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.position_answers import (
     check_unbounded,
     finish,
+    reachable,
     require_unbounded,
     safe_step,
+    size_of,
 )
 
 ORDERS = ("simultaneous", "alternating")
@@ -45,8 +47,8 @@ class LineResponses(AbstractSolver):
     """Let all types move towards their best responses until nobody moves.
 
     Attributes:
-        tol: of the largest move to a best response, relative to the largest target,
-            shape ().
+        tol: of the largest move to a best response, relative to the largest target or
+            flow, shape (). No less than 32 roundings count.
         damping: share of the way to the best response that is taken, in (0, 1]; None
             for one that contracts, shape ().
         order: "simultaneous", or "alternating": firms in turn (static).
@@ -106,10 +108,11 @@ class LineResponses(AbstractSolver):
         game, is_valid = problem.admitted()
         targets = game.targets
         # A best response is a gradient step of length 1/2.
-        damping = 2 * safe_step(game) if self.damping is None else self.damping
-        damping = jnp.minimum(damping, 1).astype(targets.dtype)
-        scale = jnp.max(jnp.abs(targets))
-        scale = jnp.where(scale > 0, scale, 1)
+        damping = self.damping
+        if damping is None:
+            damping = jnp.minimum(2 * safe_step(game, has_risk=False), 1)
+        damping = damping.astype(targets.dtype)
+        scale = size_of(game)
         firms = firm_of_type(game.num_types)
         turns = range(game.num_firms)
         masks = [firms == f for f in turns]
@@ -130,7 +133,7 @@ class LineResponses(AbstractSolver):
         found = iterate_until(
             round_of_moves,
             targets[:, None] * times[None, :],
-            tol=self.tol.astype(targets.dtype),
+            tol=reachable(self.tol, targets.dtype),
             max_steps=self.max_steps,
         )
         paths = piecewise_linear(found.value)

@@ -33,6 +33,7 @@ from gtrade.solvers.position_answers import (
     check_unbounded,
     first_integral_residual,
     require_unbounded,
+    size_of,
 )
 
 _NODES = 12  # of a panel
@@ -81,7 +82,7 @@ class MatrixExponential(AbstractSolver):
         game, is_valid = problem.admitted()
         paths, condition = _solve(game, self.num_points, self.num_panels)
         residual = first_integral_residual(game, paths)
-        solution = answer(paths, residual, is_valid)
+        solution = answer(game, paths, residual, is_valid)
         limit = _SINGULAR / jnp.finfo(residual.dtype).eps
         is_singular = (solution.status == Status.converged) & (condition > limit)
         status = Status.where(is_singular, Status.stalled, solution.status)
@@ -100,7 +101,9 @@ def _solve(
     flows = jax.vmap(lambda span: jsp.linalg.expm(span * generator))(spans)
     size = game.size
     starts = np.arange(num_panels) / num_panels
-    powers = jnp.asarray(starts[:, None] ** np.arange(num_powers), generator.dtype)
+    # Flows of any size leave the exponentials' scaling alone.
+    powers = starts[:, None] ** np.arange(num_powers)
+    powers = jnp.asarray(powers, generator.dtype) * size_of(game)
     panel, at_nodes, at_offsets = jnp.split(flows, [1, 1 + _NODES])
     panel = panel[0]
     by_position = panel[: 2 * size, :size]
@@ -167,7 +170,10 @@ def _sampling(
 
 
 def _generator(game: PositionBuilding) -> tuple[Array, int]:
-    """Return C of d/dt (z, z', 1, t, ...) = C (z, z', 1, t, ...), and the powers."""
+    """Return C of d/dt (z, z', 1, t, ...) = C (z, z', 1, t, ...), and the powers.
+
+    The powers are in units of the game's size.
+    """
     size, dtype = game.size, game.targets.dtype
     beliefs = game.beliefs()
     impacts = game.permanent_impacts[:, None]
@@ -175,7 +181,7 @@ def _generator(game: PositionBuilding) -> tuple[Array, int]:
     slope = differentiate(game.non_strategic)
     force = impacts * slope
     bend = differentiate(slope)
-    force = force.at[:, : bend.shape[1]].add(bend)
+    force = force.at[:, : bend.shape[1]].add(bend) / size_of(game)
     num_powers = force.shape[1]
     zero, one = jnp.zeros((size, size), dtype), jnp.eye(size, dtype=dtype)
     risk = 2 * inverse * game.risk_of_types[None, :]
@@ -184,9 +190,8 @@ def _generator(game: PositionBuilding) -> tuple[Array, int]:
     none = jnp.zeros((num_powers, 2 * size), dtype)
     top = jnp.concatenate([zero, one, jnp.zeros((size, num_powers), dtype)], axis=1)
     middle = jnp.concatenate([risk, drag, -product(inverse, force)], axis=1)
-    return jnp.concatenate(
-        [top, middle, jnp.concatenate([none, clock], axis=1)], axis=0
-    ), num_powers
+    bottom = jnp.concatenate([none, clock], axis=1)
+    return jnp.concatenate([top, middle, bottom], axis=0), num_powers
 
 
 def _norm(matrix: Array) -> Float[Array, ""]:

@@ -28,15 +28,33 @@ def require_unbounded(name: str, game: PositionBuilding) -> None:
         raise ValueError(f"bounds must be left out for {name}; constrained takes them")
 
 
-def safe_step(game: PositionBuilding) -> Float[Array, ""]:
+def size_of(game: PositionBuilding) -> Float[Array, ""]:
+    """Return the largest target or believed flow, in shares; 1 if all are zero."""
+    largest = jnp.maximum(
+        jnp.max(jnp.abs(game.targets)), jnp.max(jnp.abs(game.non_strategic))
+    )
+    return jnp.where(largest > 0, largest, 1)
+
+
+def reachable(tol: Float[Array, ""], dtype: Any) -> Float[Array, ""]:
+    """Return a relative tolerance, no smaller than rounding allows."""
+    return jnp.maximum(tol.astype(dtype), 32 * float(jnp.finfo(dtype).eps))
+
+
+def safe_step(game: PositionBuilding, *, has_risk: bool = True) -> Float[Array, ""]:
     """Return a step length for gradients in rates that contracts.
 
     On the mode exp(2 pi i n t) gradient play acts with A + K P / (2 pi i n), where
     A = 2 I + P has eigenvalues a in [1, N + 1] and K P / (2 pi i n) imaginary ones up
     to b = kappa (N - 1) / (2 pi), so the step has to stay below 2 a / (a^2 + b^2). Half
     of that is taken. Risk aversion adds at most risk / pi^2 to a.
+
+    Args:
+        game: the game.
+        has_risk: whether steps feel risk aversion; best responses have met it.
     """
-    high = game.num_firms + 1 + jnp.max(game.risk_aversions) / jnp.pi**2
+    risk = jnp.max(game.risk_aversions) if has_risk else 0
+    high = game.num_firms + 1 + risk / jnp.pi**2
     drift = jnp.max(game.permanent_impacts) * (game.num_firms - 1) / (2 * jnp.pi)
     return jnp.minimum(1 / (1 + drift**2), high / (high**2 + drift**2))
 
@@ -71,9 +89,18 @@ def first_integral_residual(
 
 
 def answer(
-    paths: PositionPaths, residual: Float[Array, ""], is_valid: Bool[Array, ""]
+    game: PositionBuilding,
+    paths: PositionPaths,
+    residual: Float[Array, ""],
+    is_valid: Bool[Array, ""],
 ) -> Solution[PositionPaths]:
-    """Return the solution of a direct method: no steps, judged by its residual."""
+    """Return the solution of a direct method: no steps, judged by its residual.
+
+    Rates whose quadrature misses the targets count as well: their layers are thinner
+    than the nodes resolve, and costs would be wrong.
+    """
+    missed = jnp.max(jnp.abs(paths.integrals(paths.rates) - game.targets))
+    residual = jnp.maximum(residual, missed / size_of(game))
     tol = jnp.finfo(residual.dtype).eps ** 0.5
     status = Status.where(residual <= tol, Status.converged, Status.stalled)
     status = Status.where(jnp.isfinite(residual), status, Status.nonfinite)

@@ -84,16 +84,18 @@ class Spectral(AbstractSolver):
         """Solve one game; differentiable once in all its numbers.
 
         Returns:
-            The equilibrium, with status `converged`, `nonfinite` or `invalid_input`;
+            The equilibrium, with status `converged`, `stalled` or `invalid_input`;
             the residual is how far each type's first-order condition, integrated once,
-            is from a constant, relative to its largest term.
+            is from a constant, relative to its largest term, or how far rates miss a
+            target, if that is more: beyond kappas of 10^4 their layers at the ends of
+            the day are too thin for the quadrature, and the status is `stalled`.
         """
         require_unbounded("spectral", problem)
         game, is_valid = problem.admitted()
         is_valid = is_valid & (game.risk_aversions == 0).all()
         paths = spectral_paths(game, self.num_points)
         residual = first_integral_residual(game, paths, has_risk=False)
-        return answer(paths, residual, is_valid)
+        return answer(game, paths, residual, is_valid)
 
 
 def spectral_paths(game: PositionBuilding, num_points: int) -> PositionPaths:
@@ -116,7 +118,8 @@ def _paths(game: PositionBuilding, times: np.ndarray) -> tuple[Array, Array]:
     size, targets = game.size, game.targets
     dtype = targets.dtype
     weight = jnp.sqrt(marginals)  # D^1/2
-    impact = jnp.sqrt(game.permanent_impacts)  # K^1/2
+    # K^1/2, with a slope at 0 too; what is added moves no path beyond rounding.
+    impact = jnp.sqrt(game.permanent_impacts + jnp.finfo(dtype).eps ** 1.25)
     one = jnp.eye(size, dtype=dtype)
     gram = 2 * one + joint / (weight[:, None] * weight[None, :])
     inverse = jnp.linalg.inv(gram)

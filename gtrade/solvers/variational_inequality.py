@@ -25,7 +25,7 @@ from gtrade.responses.position_lines import line_costs
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.block_pivoting import solve_box_lcp
-from gtrade.solvers.position_answers import finish
+from gtrade.solvers.position_answers import finish, reachable, size_of
 
 
 class Constrained(AbstractSolver):
@@ -63,9 +63,11 @@ class Constrained(AbstractSolver):
 
         Returns:
             Piecewise linear paths within the bounds, with status `converged`,
-            `max_steps_reached`, `nonfinite` or `invalid_input`; the residual is the
+            `stalled` (rounding keeps the residual above `tol`), `max_steps_reached`,
+            `nonfinite` or `invalid_input`; the residual is the
             largest distance of a position from where a scaled gradient step and the
-            bounds would put it (the KKT residual), relative to the largest target.
+            bounds would put it (the KKT residual), relative to the largest target or
+            flow.
         """
         game, is_valid = problem.admitted()
         targets, inner = game.targets, self.num_points - 2
@@ -86,12 +88,10 @@ class Constrained(AbstractSolver):
             max_steps=self.max_steps,
         )
         schedules = ends.at[:, 1:-1].set(found.point.reshape(game.size, inner))
-        scale = jnp.max(jnp.abs(targets))
-        residual = found.residual / jnp.where(scale > 0, scale, 1)
-        tol = self.tol.astype(residual.dtype)
-        status = Status.where(
-            residual <= tol, Status.converged, Status.max_steps_reached
-        )
+        residual = found.residual / size_of(game)
+        ended = Status.where(found.has_ended, Status.stalled, Status.max_steps_reached)
+        tol = reachable(self.tol, residual.dtype)
+        status = Status.where(residual <= tol, Status.converged, ended)
         status = Status.where(jnp.isfinite(residual), status, Status.nonfinite)
         paths = piecewise_linear(schedules)
         return finish(paths, status, residual, found.num_steps, is_valid)

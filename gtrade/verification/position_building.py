@@ -15,7 +15,6 @@ from gtrade.problems.position_costs import (
     total_costs,
 )
 from gtrade.problems.position_paths import PositionPaths
-from gtrade.problems.types import MOST_PROFILES
 from gtrade.solution import Solution
 from gtrade.verification.positions import (
     continuous_gaps,
@@ -26,8 +25,11 @@ from gtrade.verification.positions import (
 from gtrade.verification.stationarity import descent_gains
 
 # Rows hold one axis a firm up to here; beyond, profiles share one axis.
-MOST_AXES = 12
-_LARGEST_ROW = MOST_PROFILES
+_MOST_FIRM_AXES = 12
+_MOST_REALISED = 2**17
+# Breaches of what paths must satisfy, relative to the largest position, beyond which a
+# gap says nothing.
+_BREACH = 1e-4
 
 
 def verify_position_solution(
@@ -46,13 +48,17 @@ def verify_position_solution(
     paths = _widen(solution.value)
     discretised = jnp.max(line_gaps(game, paths.schedules))
     continuous = jnp.max(continuous_gaps(game, paths))
+    breach = violation(game, paths)
+    gap = discretised if paths.follows_lines else continuous
+    size = jnp.max(jnp.abs(paths.schedules))
     row = {
-        "exploitability": discretised if paths.follows_lines else continuous,
+        # Of paths that are no strategies it would say nothing.
+        "exploitability": jnp.where(breach > _BREACH * size, jnp.inf, gap),
         "discretised_gap": discretised,
         "continuous_gap": continuous,
         "descent_gain": jnp.max(descent_gains(game, paths.schedules)),
         "stationarity": jnp.max(euler_lagrange_residual(game, paths)),
-        "violation": violation(game, paths),
+        "violation": breach,
         "initial_rates": paths.initial_rates,
         "expected_costs": expected_costs(game, paths),
         "realised_costs": _realised(game, paths),
@@ -66,8 +72,9 @@ def verify_position_solution(
         row["welfare"] = jnp.full_like(game.evaluation_impacts, jnp.nan)
         row["planner_costs"] = row["welfare"]
     planned = row["planner_costs"]
+    is_compared = (planned > 0) & _pays_for_trades_alone(game)
     row["price_of_anarchy"] = jnp.where(
-        planned > 0, row["welfare"] / jnp.where(planned > 0, planned, 1), jnp.nan
+        is_compared, row["welfare"] / jnp.where(is_compared, planned, 1), jnp.nan
     )
     if "schedules" in arrays:
         row["schedules"] = paths.schedules
@@ -78,15 +85,22 @@ def verify_position_solution(
     return row
 
 
+def _pays_for_trades_alone(game: PositionBuilding) -> Array:
+    """Return whether firms minimise what the planner would, with the same freedom."""
+    is_plain = (game.risk_aversions == 0).all()
+    is_plain &= (game.non_strategic[:, 1:] == 0).all()
+    return is_plain & (not game.is_bounded)
+
+
 def _realised(game: PositionBuilding, paths: PositionPaths) -> Array:
     num_evaluations, num_firms = len(game.evaluation_impacts), game.num_firms
     num_profiles = 1
     for number in game.num_types:
         num_profiles *= number
-    if num_profiles * num_firms > _LARGEST_ROW:  # only conditionals come so far
+    if num_evaluations * num_profiles * num_firms > _MOST_REALISED:
         return jnp.zeros((num_evaluations, 0, num_firms))
     costs = realised_costs(game, paths)
-    if num_firms > MOST_AXES:
+    if num_firms > _MOST_FIRM_AXES:
         return costs
     return costs.reshape(num_evaluations, *game.num_types, num_firms)
 

@@ -92,7 +92,8 @@ def euler_lagrange_residual(
 def violation(game: PositionBuilding, paths: PositionPaths) -> Float[Array, ""]:
     """Return the largest breach of what paths must satisfy, in shares.
 
-    They start at 0, end at the targets, move by their rates and stay within bounds.
+    They start at 0, end at the targets, move by their rates (the initial ones compared
+    in units of 1 + kappa) and stay within bounds at the schedule's times.
     """
     schedules, targets = paths.schedules, game.targets
     table = jnp.asarray(paths.rule.cumulative(paths.rule.times).T, paths.rates.dtype)
@@ -103,6 +104,8 @@ def violation(game: PositionBuilding, paths: PositionPaths) -> Float[Array, ""]:
         paths.integrals(paths.rates) - targets,
         paths.positions - moved,
         paths.positions_at(paths.times) - schedules,
+        (paths.rates_at(np.zeros(1))[:, 0] - paths.initial_rates)
+        / (1 + game.permanent_impacts),
     ]
     if game.is_bounded:
         lower, upper = game.bounds(paths.times[1:-1])

@@ -1,5 +1,6 @@
 """What position-building games admit, and their beliefs."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -152,3 +153,45 @@ def test_columns_within_tables_become_columns():
 )
 def test_arguments_are_named_as_in_the_spec(argument, key):
     assert position_tables.spec_key(argument, {"firms": FIRMS}) == key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "conditionals": [
+                [0, 0, 0.5, 0],
+                [0, 0, 0.5, 0.5],
+                [1, 0, 0, 0],
+                [0, 1, 0, 0],
+            ]
+        },
+        {"conditionals": [[0.5, 0.5, 0, 0], *BELIEFS[1:]]},
+        {"lower": [[0.0, 5.0], [0.0, 0.0]], "upper": [[0.0, 1.0], [9.0, 0.0]]},
+        {"upper": [[4.0, 0.0], [9.0, 0.0]]},
+    ],
+)
+def test_traced_numbers_that_are_inadmissible_get_a_status(in_float64, changes):
+    good = {"conditionals": BELIEFS, "lower": None, "upper": None} | changes
+    fixed = {key: GOOD[key] for key in ("permanent_impacts", "targets", "num_types")}
+
+    def is_admitted(numbers):
+        return gtrade.PositionBuilding(**fixed, **numbers).admitted()[1]
+
+    arrays = {k: np.asarray(v, float) for k, v in good.items() if v is not None}
+    assert not jax.jit(is_admitted)(arrays)
+    assert jax.jit(is_admitted)({"conditionals": BELIEFS})
+
+
+def test_evaluation_impacts_are_the_types_own_each_once():
+    firms = [
+        {"types": [{"permanent_impact": k, "target": 1.0}]} for k in (3.0, 1.0, 3.0)
+    ]
+    found = position_tables.arguments({"firms": firms})
+    np.testing.assert_array_equal(found["evaluation_impacts"], [3, 1])
+
+
+def test_empty_coefficients_are_refused():
+    firms = [{"types": [{"permanent_impact": 1.0, "target": 1.0}], "lower": []}]
+    with pytest.raises(ValueError, match=r"lower\[0\] must not be NaN"):
+        gtrade.PositionBuilding(**position_tables.arguments({"firms": firms}))

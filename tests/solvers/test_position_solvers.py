@@ -1,5 +1,6 @@
 """The other solvers of position building against the spectral one and references."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -261,13 +262,38 @@ def test_gradient_play_with_too_long_steps_is_nonfinite(in_float64):
     assert np.isnan(solution.value.schedules).all()
 
 
-def test_float32(x64):
-    # A loose tolerance: gradients of rates lose digits.
-    solver = gtrade.GradientPlay(tol=1e-4)
-    found = solve(two_by_two(), solver).value
+@pytest.mark.parametrize(
+    "solver", [gtrade.GradientPlay, gtrade.LineResponses, gtrade.Constrained]
+)
+def test_default_tolerances_can_be_met_in_both_widths(x64, solver):
+    found = solve(two_by_two(), solver()).value
     assert found.schedules.dtype == jnp.result_type(float)
-    lines = solve(two_by_two(), gtrade.LineResponses(tol=1e-5)).value
-    np.testing.assert_allclose(found.schedules, lines.schedules, atol=5e-3)
+    with jax.enable_x64(True):
+        exact = solve(two_by_two(), gtrade.Constrained()).value.schedules
+    np.testing.assert_allclose(found.schedules, exact, atol=1e-8 if x64 else 5e-3)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e7])
+def test_flows_of_any_size_without_targets(in_float64, size):
+    flow = np.array([[0.0, size, 0.0], [0.0, 0.0, -size]])
+    game = gtrade.PositionBuilding([4.0, 3.0], [0.0, 0.0], non_strategic=flow)
+    exact = solve(game, gtrade.Spectral()).value.schedules
+    scale = float(np.abs(exact).max())
+    for solver in (
+        gtrade.MatrixExponential(),
+        gtrade.GradientPlay(),
+        gtrade.LineResponses(),
+        gtrade.Constrained(),
+    ):
+        found = solve(game, solver).value.schedules
+        np.testing.assert_allclose(found / scale, exact / scale, atol=1e-3)
+
+
+def test_best_responses_of_very_risk_averse_firms(in_float64):
+    game = two_by_two(risk_aversions=[1e4, 1e3])
+    solution = solve(game, gtrade.LineResponses(max_steps=300))
+    exact = solve(game, gtrade.Constrained()).value.schedules
+    np.testing.assert_allclose(solution.value.schedules, exact, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,10 @@ def test_gradient_descent_finds_the_same_gaps(in_float64):
     )
     found = gtrade.solve(game, gtrade.Constrained(num_points=33))
     assert abs(gtrade.verify(game, found)["descent_gain"]) <= 1e-9
+    game = gtrade.PositionBuilding(**numbers, risk_aversions=[300.0, 40.0])
+    np.testing.assert_allclose(
+        descent_gains(game, schedules), positions.line_gaps(game, schedules), rtol=1e-6
+    )
 
 
 def test_continuous_gap_is_the_limit_of_discretised_ones(in_float64):
@@ -127,7 +131,10 @@ def test_damaged_paths_are_noticed(in_float64):
         return gtrade.verify(game, as_solution(PositionPaths(**(fields | values))))
 
     assert damaged()["violation"] <= 1e-9
-    assert damaged(rates=good.rates * 1.001)["violation"] > 1e-3
+    wrong = damaged(rates=good.rates * 1.001)
+    assert wrong["violation"] > 1e-3
+    assert wrong["exploitability"] == np.inf
+    assert damaged(initial_rates=2 * good.initial_rates)["violation"] > 0.5
     late = damaged(schedules=good.schedules.at[0, 30].add(0.01))
     assert late["violation"] > 9e-3
     assert late["discretised_gap"] > 1e-3
@@ -153,3 +160,24 @@ def test_single_precision_answers_are_verified_in_double(in_float64):
         row = gtrade.verify(game, solution)
     assert row["exploitability"].dtype == np.float64
     assert row["exploitability"] <= 1e-6 * np.abs(row["expected_costs"]).max()
+
+
+def test_firms_are_compared_with_a_planner_like_them(in_float64):
+    alone = gtrade.PositionBuilding([2.0], [3.0])
+    row = gtrade.verify(alone, gtrade.solve(alone, gtrade.Spectral()))
+    np.testing.assert_allclose(row["price_of_anarchy"], 1, rtol=1e-12)
+    for changes in ({"risk_aversions": [20.0]}, {"non_strategic": [[0.0, 5.0]]}):
+        game = gtrade.PositionBuilding([2.0], [3.0], **changes)
+        row = gtrade.verify(game, gtrade.solve(game, gtrade.MatrixExponential()))
+        assert np.isnan(row["price_of_anarchy"]).all()
+        np.testing.assert_allclose(row["planner_costs"], 18.0)
+
+
+def test_more_realised_costs_than_a_row_holds_are_left_out(in_float64):
+    numbers = {"num_types": (2,) * 13, "prior": np.full((2,) * 13, 2.0**-13)}
+    game = gtrade.PositionBuilding(
+        np.ones(26), np.ones(26), evaluation_impacts=[1.0, 2.0], **numbers
+    )
+    row = gtrade.verify(game, gtrade.solve(game, gtrade.Spectral()))
+    assert row["realised_costs"].shape == (2, 0, 13)
+    np.testing.assert_allclose(row["welfare"][0], row["expected_costs"].sum() / 2)
