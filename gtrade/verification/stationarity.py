@@ -35,8 +35,11 @@ def descent_gains(
         positions = jnp.pad(ends, [(0, 0), (1, 0)])
         return costs_along_lines(game, positions, schedules)
 
+    def marginal(rates: Array) -> Array:
+        return jax.grad(lambda v: costs(v).sum())(rates) * num_cells
+
     def gradient(rates: Array) -> Array:
-        slope = jax.grad(lambda v: costs(v).sum())(rates) * num_cells
+        slope = marginal(rates)
         return slope - slope.mean(axis=1, keepdims=True)
 
     def along(rates: Array, direction: Array) -> Array:
@@ -54,8 +57,8 @@ def descent_gains(
         share = _dots(slope, slope) / jnp.where(goes_on, square, 1)
         return (rates, slope, jnp.where(goes_on, share, 0) * direction - slope), None
 
-    slope = gradient(start)
-    least = 1e-20 * _dots(slope, slope)
+    slope, whole = gradient(start), marginal(start)
+    least = 1e-20 * _dots(slope, slope) + 1e-26 * _dots(whole, whole)
     (found, _, _), _ = jax.lax.scan(step, (start, slope, -slope), None, length=_STEPS)
     return costs(start) - costs(found)
 

@@ -187,7 +187,7 @@ def test_evaluation_impacts_are_the_types_own_each_once():
     firms = [
         {"types": [{"permanent_impact": k, "target": 1.0}]} for k in (3.0, 1.0, 3.0)
     ]
-    found = position_tables.arguments({"firms": firms})
+    found = position_tables.arguments({"firms": firms, "evaluation_impacts": None})
     np.testing.assert_array_equal(found["evaluation_impacts"], [3, 1])
 
 
