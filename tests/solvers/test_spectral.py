@@ -37,8 +37,8 @@ def test_complete_information_closed_form(in_float64, kappa, num_firms):
     found = costs.expected_costs(game, paths)
     expected = reference.complete_information_costs(kappa, targets)
     # The closed form of the costs itself loses digits like 1 / kappa.
-    rounding = 1e-11 + 1e-14 / kappa
-    np.testing.assert_allclose(found, expected, rtol=rounding, atol=rounding * scale**2)
+    rounding = (1e-12 + 1e-14 / kappa) * np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=rounding)
     total = costs.total_costs(game, paths)
     np.testing.assert_allclose(
         total / costs.planner_costs(game),
