@@ -29,11 +29,23 @@ _CLOSE = 1e-2
 
 
 def phi_functions(x: Float[Array, "..."], highest: int) -> list[Float[Array, "..."]]:
-    """Return phi_0(-x), ..., phi_highest(-x) for small x of at least 0.
+    """Return phi_0(-x), ..., phi_highest(-x) for x of at least 0.
 
-    phi_highest is a power series and the others follow by phi_j = 1/j! - x phi_{j+1},
-    which is stable for x of at most 1.
+    Where x is large, phi_0 = exp(-x) starts the recursion
+    phi_{j+1} = (1/j! - phi_j) / x; elsewhere it runs downwards from a power series.
+    Both directions are stable there.
     """
+    is_small = x < _SERIES_BELOW
+    down = _small_phi(jnp.where(is_small, x, 0), highest)
+    large = jnp.where(is_small, 1, x)
+    up = [jnp.exp(-large)]
+    for j in range(highest):
+        up.append((1 / math.factorial(j) - up[-1]) / large)
+    return [jnp.where(is_small, d, u) for d, u in zip(down, up, strict=True)]
+
+
+def _small_phi(x: Array, highest: int) -> list[Array]:
+    """Return phi_0(-x), ..., phi_highest(-x) for x of at most 1."""
     found = [jnp.zeros_like(x)]
     for i in reversed(range(_SERIES_TERMS)):
         found = [(-1) ** i / math.factorial(i + highest) + x * found[0]]
@@ -79,8 +91,8 @@ def _responses(size: Array, time: Array, num_orders: int) -> list[Array]:
     """Return q_k for l >= 0, shape of `size` and `time` broadcast together."""
     is_small = size < _SERIES_BELOW
     small, large = jnp.where(is_small, size, 0), jnp.where(is_small, 1, size)
-    at_end = phi_functions(small, num_orders + 1)
-    at_time = phi_functions(small * time, num_orders + 1)
+    at_end = _small_phi(small, num_orders + 1)
+    at_time = _small_phi(small * time, num_orders + 1)
     rise = time * at_time[1] / at_end[1]
     # Each order from the one before: l q_k = (f - t^{k+1}) / (k + 1) - k q_{k-1}.
     fast_rise = (1 - jnp.exp(-large * time)) * (1 / -jnp.expm1(-large))
@@ -96,13 +108,7 @@ def _responses(size: Array, time: Array, num_orders: int) -> list[Array]:
 
 def _slopes(size: Array, is_negative: Array, num_orders: int) -> Array:
     """Return q_k'(0) for l = size, or minus q_k'(1) of the problem turned in time."""
-    is_small = size < _SERIES_BELOW
-    small, large = jnp.where(is_small, size, 0), jnp.where(is_small, 1, size)
-    series = phi_functions(small, num_orders + 1)
-    quick = [jnp.exp(-large)]
-    for j in range(num_orders + 1):
-        quick.append((1 / math.factorial(j) - quick[-1]) / large)
-    phi = [jnp.where(is_small, s, q) for s, q in zip(series, quick, strict=True)]
+    phi = phi_functions(size, num_orders + 1)
     found = []
     for k in range(num_orders):
         start = phi[k + 2] / phi[1]

@@ -57,6 +57,7 @@ def rows_of(capsys, *argv, code=0):
     return json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["rows"]
 
 
+@pytest.mark.slow
 def test_a_sweep_over_targets_and_exponents(capsys):
     rows = rows_of(capsys, "power.toml", code=3)
     statuses = [row["status"] for row in rows]

@@ -23,6 +23,7 @@ def _folder(monkeypatch, tmp_path):
     Path("spec.toml").write_text(SPEC)
 
 
+@pytest.mark.slow
 def test_the_experiment_runs_to_its_figure(capsys):
     argv = ["run", "spec.toml", "--out", "run", "--json", "rows.json"]
     assert cli.main([*argv, "--set", *SMALL]) == 0

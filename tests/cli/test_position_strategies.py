@@ -82,6 +82,7 @@ def test_open_loop_rows_and_impacts_of_each():
         np.testing.assert_allclose(row["expected_costs"], fixed, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_hidden_rows():
     rows = run("hidden.toml")
     assert len(rows) == 4

@@ -24,6 +24,7 @@ def test_specs_are_admissible(path):
     Grid(load_spec(path)).validate()
 
 
+@pytest.mark.slow
 def test_tables_of_section_5_and_their_erratum(run_here):
     files = run_here("table_2x2")
     costs = files["chriss_costs"]
@@ -75,6 +76,7 @@ def test_three_types(run_here, tmp_path):
     assert (tmp_path / "chriss_three_types.svg").exists()
 
 
+@pytest.mark.slow
 def test_non_strategic_flow_of_section_5_2(run_here):
     rows = run_here("fig7_8_non_strategic")["chriss_non_strategic"]
     at_half = {
@@ -133,6 +135,7 @@ def test_limits_hold_and_cost_the_limited_firm(run_here):
         assert all(float(row["change_1"]) > 0 > float(row["change_2"]) for row in tight)
 
 
+@pytest.mark.slow
 def test_errors_in_beliefs_cost_in_second_order_only(run_here):
     rows = run_here("belief_errors")["chriss_belief_errors"]
     assert len(rows) == 20

@@ -36,6 +36,7 @@ def test_modes_match_collocation(in_float64, rate):
         np.testing.assert_allclose(starts[order], slope[0], atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [-30.0, -0.9, 0.0, 0.5, 12.0])
 def test_slopes_match_collocation(in_float64, rate):
     sources = jnp.asarray([[1.0, -2.0, 0.5]])
@@ -72,6 +73,22 @@ def symmetric(rng, eigenvalues):
     return basis @ np.diag(eigenvalues) @ basis.T
 
 
+@jax.jit
+def answers(matrix, sources):
+    return bridge(matrix, sources, jnp.asarray(TIMES))
+
+
+@jax.jit
+def tangents(matrix, sources, turn, change):
+    return jax.jvp(answers, (matrix, sources), (turn, change))[1]
+
+
+@jax.jit
+def slope_of(matrix, sources, weights):
+    return jax.grad(lambda h: (weights * answers(h, sources)[0]).sum())(matrix)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "eigenvalues",
     [[-3.0, 0.5, 2.0], [1.0, 1.0, 4.0], [0.0, 0.0, 0.0], [2.0, 2.0 + 1e-3, -1.0]],
@@ -81,28 +98,16 @@ def test_derivatives_where_eigenvalues_meet(in_float64, eigenvalues):
     matrix, turn = symmetric(rng, eigenvalues), rng.normal(size=(3, 3))
     turn = turn + turn.T
     sources, change = rng.normal(size=(2, 3, 2))
-
-    def along(step):
-        return bridge(
-            jnp.asarray(matrix) + step * jnp.asarray(turn),
-            jnp.asarray(sources) + step * jnp.asarray(change),
-            jnp.asarray(TIMES),
-        )
-
-    _, found = jax.jvp(along, (0.0,), (1.0,))
+    found = tangents(matrix, sources, turn, change)
     step = 1e-5
-    for own, up, down in zip(found, along(step), along(-step), strict=True):
-        np.testing.assert_allclose(own, (up - down) / (2 * step), atol=3e-9)
+    up, down = (
+        answers(matrix + sign * step * turn, sources + sign * step * change)
+        for sign in (1, -1)
+    )
+    for own, more, less in zip(found, up, down, strict=True):
+        np.testing.assert_allclose(own, (more - less) / (2 * step), atol=3e-9)
     # Reverse mode is the transpose of forward mode.
     weights = rng.normal(size=(3, len(TIMES)))
-    gradient = jax.grad(
-        lambda h: (weights * bridge(h, jnp.asarray(sources), TIMES)[0]).sum()
-    )
-    forward = jax.jvp(
-        lambda h: (weights * bridge(h, jnp.asarray(sources), TIMES)[0]).sum(),
-        (jnp.asarray(matrix),),
-        (jnp.asarray(turn),),
-    )[1]
-    np.testing.assert_allclose(
-        (gradient(jnp.asarray(matrix)) * turn).sum(), forward, rtol=1e-10
-    )
+    forward = (weights * tangents(matrix, sources, turn, 0 * change)[0]).sum()
+    gradient = slope_of(matrix, sources, weights)
+    np.testing.assert_allclose((gradient * turn).sum(), forward, rtol=1e-10)

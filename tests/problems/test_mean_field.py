@@ -66,6 +66,7 @@ def test_only_the_mean_of_the_targets_enters(in_float64):
         np.testing.assert_allclose(many[:1], one, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_spectral_solutions_approach_the_limit_at_rate_one_over_n(in_float64):
     kappa, numbers = 5.0, np.array([2, 10, 50, 200])
     correction = np.asarray(mean_field_correction(kappa, 1.5, TIMES))

@@ -56,6 +56,7 @@ def test_costs_follow_from_the_definition(x64, smoothing):
     np.testing.assert_allclose(found, wanted, rtol=1e-12 if x64 else 1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_marginal_costs_are_the_gradient(in_float64):
     """Where rates follow the gradient's level set nothing is to be gained."""
     game = make(exponent=1.4)

@@ -38,6 +38,7 @@ def test_prices_are_the_gradient_of_what_a_round_costs():
             np.testing.assert_allclose(gradient - gradient.mean(), slope, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_sampled_gradients_are_unbiased():
     # Enumerating the profiles, against automatic differentiation of expected costs.

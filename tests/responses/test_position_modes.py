@@ -64,6 +64,7 @@ def test_modulus_is_the_least_eigenvalue(shape):
     np.testing.assert_allclose(monotonicity_modulus(common), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_firms", "ratio"), [(2, 7 + 4 * 3**0.5), (3, 9.90), (5, 7.87), (10, 6.74)]
 )

@@ -56,6 +56,7 @@ def test_bounds_against_many_local_searches(in_float64, respond, p, smoothing):
             np.testing.assert_allclose([bound, found], least, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", [0.3, 0.5, 1.5, 4.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.6])
 def test_bounds_against_a_table_of_all_rates(in_float64, respond, p, smoothing):

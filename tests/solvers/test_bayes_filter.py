@@ -188,6 +188,7 @@ def test_no_impact_no_reaction():
     np.testing.assert_allclose(found.trades[1], 0, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_a_batch_with_a_bad_lane():
     rng = np.random.default_rng(2)
@@ -214,6 +215,7 @@ def test_a_batch_with_a_bad_lane():
         np.testing.assert_allclose(found.trader_rules, alone.trader_rules, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_widths(x64):
     found = play()
     assert found.trades.dtype == (jnp.float64 if x64 else jnp.float32)
@@ -222,6 +224,7 @@ def test_widths(x64):
     )
 
 
+@pytest.mark.slow
 def test_a_step_limit_and_one_step():
     with jax.enable_x64(True):
         game = HiddenTargetGame(

@@ -54,6 +54,7 @@ def test_short_sale_and_overbuying_limits(in_float64, low, high):
         np.testing.assert_allclose(schedules[case], expected, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_bounds_that_do_not_bind_change_nothing(in_float64):
     games = two_firms(np.ones(1), np.ones(1), -50.0, 50.0)
     free = gtrade.PositionBuilding([1.0, 1.0], [1.0, 1.0])
@@ -62,6 +63,7 @@ def test_bounds_that_do_not_bind_change_nothing(in_float64):
     np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.02, 0.3])
 def test_channels_and_types(in_float64, width):
     numbers = random_numbers(21, (2, 2))
@@ -87,6 +89,7 @@ def test_channels_and_types(in_float64, width):
     np.testing.assert_allclose(schedules, expected, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_verification_does_not_believe_in_what_bounds_forbid(in_float64):
     games = two_firms(np.array([20.0]), np.array([10.0]), -np.inf, 1.0)
     free = gtrade.PositionBuilding([10.0, 10.0], [1.0, 20.0])
@@ -113,6 +116,7 @@ def test_step_limit_is_reported(in_float64):
     assert status_names(solution.status)[0] == "max_steps_reached"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_block_pivoting_solves_random_monotone_problems(in_float64, seed):
     rng = np.random.default_rng(seed)

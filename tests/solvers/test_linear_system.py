@@ -54,6 +54,7 @@ def test_any_number_of_firms_and_types(shape, in_float64):
     np.testing.assert_allclose(trades, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_without_transient_impact_it_is_position_building(in_float64):
     game = gtrade.PositionBuilding(KAPPAS, TARGETS, num_types=(2, 2), prior=PRIOR)
     lines = gtrade.solve(game, gtrade.Constrained(num_points=13))
@@ -73,6 +74,7 @@ def test_without_transient_impact_it_is_position_building(in_float64):
         np.testing.assert_allclose(evidence[name], same[name], rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_second_order_to_continuous_time(in_float64):
     game = gtrade.PositionBuilding(KAPPAS, TARGETS, num_types=(2, 2), prior=PRIOR)
     exact = gtrade.solve(game, gtrade.Spectral(num_points=11)).value.schedules
@@ -144,6 +146,7 @@ def test_one_firm_with_decaying_impact_alone(in_float64):
     np.testing.assert_allclose(trades, shape / (2 + (number - 2) * left), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_steps_converge_to_continuous_time(in_float64):
     held = []
     for number in (12, 24, 48, 96):

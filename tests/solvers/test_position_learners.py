@@ -69,6 +69,7 @@ def test_gradient_play_is_that_of_numpy():
     np.testing.assert_array_equal(solution.value.visits, visits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("constant", "low", "high"), [(0.25, -0.62, -0.38), (1.0, -1.15, -0.85)]
 )
@@ -112,6 +113,7 @@ def test_without_noise_play_becomes_the_complete_information_equilibrium():
     np.testing.assert_allclose(schedules, path, atol=5e-4)  # O(T^-2) of the lines
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_beyond_rosens_condition_gradient_play_may_diverge():
     def end(kappa):
@@ -124,6 +126,7 @@ def test_beyond_rosens_condition_gradient_play_may_diverge():
     assert end([100.0, 5.0]) > 1 > end([60.0, 3.0]) > end([10.0, 0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_other_learners_converge():
     fast = {"num_rounds": 1000, "num_points": 9}
@@ -138,6 +141,7 @@ def test_other_learners_converge():
     assert -1.2 < slope(rounds, last) < -0.7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_the_leader_without_noise_is_gradient_play_with_half_steps():
     key, fast = jax.random.key(1), {"num_rounds": 50, "num_points": 6}
@@ -150,6 +154,7 @@ def test_the_leader_without_noise_is_gradient_play_with_half_steps():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_contract(learner, x64):
     solver = learner(num_rounds=30, num_points=6, start="random")
@@ -171,6 +176,7 @@ def test_contract(learner, x64):
         assert (rates > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.usefixtures("in_float64")
 def test_batch_equals_single_and_scales_with_targets(learner):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import gtrade
-from gtrade.problems import position_costs as costs
 from gtrade.solution import status_names
 from tests.references import position_building as reference
 from tests.references import position_grid as grid
+from tests.solvers import position_games as costs
 from tests.solvers.position_games import beliefs, random_numbers, two_by_two
 
 TIMES = np.linspace(0.0, 1.0, 65)
@@ -46,6 +46,7 @@ def test_gradient_play_agrees_with_spectral(in_float64, shape):
     assert gtrade.verify(game, solution)["exploitability"] <= 1e-15
 
 
+@pytest.mark.slow
 def test_exploitability_at_two_hundred_points(in_float64):
     for shape in SHAPES:
         game = gtrade.PositionBuilding(**random_numbers(13, shape))
@@ -56,6 +57,7 @@ def test_exploitability_at_two_hundred_points(in_float64):
         assert row["exploitability"] <= 1e-20 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["simultaneous", "alternating"])
 def test_line_solvers_find_the_discrete_equilibrium(in_float64, order):
     numbers = random_numbers(14, (2, 2))
@@ -84,6 +86,7 @@ def test_undamped_responses_converge_below_two_pi_root_three(
     solve(game, damped)
 
 
+@pytest.mark.slow
 def test_alternating_responses_of_several_firms(in_float64):
     # At once they never converge undamped for three firms; in turn they may.
     for num_firms, kappa, expected in ((3, 4.0, True), (5, 1.0, True), (5, 4.0, False)):
@@ -96,6 +99,7 @@ def test_alternating_responses_of_several_firms(in_float64):
             assert (status == "converged") == converges
 
 
+@pytest.mark.slow
 def test_second_order_convergence_to_continuous_time(in_float64):
     # The discrete game with kd = 2 kappa / (2 T + kappa), section 6 of the mathematics.
     game = gtrade.PositionBuilding([4.0, 4.0], [1.0, 3.0])
@@ -108,6 +112,7 @@ def test_second_order_convergence_to_continuous_time(in_float64):
     np.testing.assert_allclose(errors, expected, rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_trading_game_in_small_lots_approaches_the_paths(in_float64):
     num_cells, shares = 10, 2000
     kd = float(grid.discrete_impact(4.0, num_cells))
@@ -133,6 +138,7 @@ def test_trading_game_in_small_lots_approaches_the_paths(in_float64):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("risk", [0.5, 40.0])
 def test_one_risk_averse_firm(in_float64, risk):
     game = gtrade.PositionBuilding([3.0], [2.0], risk_aversions=[risk])
@@ -175,6 +181,7 @@ def random_conditionals(rng, shape):
     return matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 2), (2, 2, 2)])
 def test_conditionals_without_a_common_prior(in_float64, shape):
     rng = np.random.default_rng(2)
@@ -247,6 +254,7 @@ def test_singular_beliefs_get_a_status(in_float64):
     solve(nearby, gtrade.MatrixExponential())
 
 
+@pytest.mark.slow
 def test_matrix_exponential_says_when_kappa_is_too_large(in_float64):
     game = gtrade.PositionBuilding([2000.0, 2000.0], [1.0, 2.0])
     solution = gtrade.solve(game, gtrade.MatrixExponential())
@@ -262,6 +270,7 @@ def test_gradient_play_with_too_long_steps_is_nonfinite(in_float64):
     assert np.isnan(solution.value.schedules).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "solver", [gtrade.GradientPlay, gtrade.LineResponses, gtrade.Constrained]
 )
@@ -273,6 +282,7 @@ def test_default_tolerances_can_be_met_in_both_widths(x64, solver):
     np.testing.assert_allclose(found.schedules, exact, atol=1e-8 if x64 else 5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1e-12, 1e7])
 def test_flows_of_any_size_without_targets(in_float64, size):
     flow = np.array([[0.0, size, 0.0], [0.0, 0.0, -size]])

@@ -98,6 +98,7 @@ def test_straight_lines(in_float64, exponent):
         assert solution.num_steps == 0
 
 
+@pytest.mark.slow
 def test_identical_targets_are_in_equilibrium(in_float64):
     """The theorem of the model's page, even where a grid is far too coarse."""
     kappas, exponents = np.meshgrid([0.1, 10.0, 200.0], [0.7, 1.0, 1.6, 4.0])
@@ -170,6 +171,7 @@ def test_relabelling_and_scaling(in_float64):
     np.testing.assert_allclose(scaled, -3 * base, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_games_whatever_the_neighbours(x64):
     numbers = [(4.0, 0.5), (1.0, 1.5), (1.0, np.nan), (0.0, 1.0)]
     games = gtrade.make_batch(

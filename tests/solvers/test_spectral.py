@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import gtrade
-from gtrade.problems import position_costs as costs
 from gtrade.solution import status_names
 from gtrade.solving import make_program
 from tests.references import position_building as reference
 from tests.references import position_costs as published
+from tests.solvers import position_games as costs
 from tests.solvers.position_games import beliefs, random_numbers, two_by_two
 
 TIMES = np.linspace(0.0, 1.0, 65)
@@ -54,6 +54,7 @@ def test_two_trader_form(in_float64):
         np.testing.assert_allclose(paths.schedules, both, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_two_hundred_firms(in_float64):
     targets = np.random.default_rng(0).normal(size=200) + 0.3
     game = gtrade.PositionBuilding([7.0] * 200, targets)
@@ -65,6 +66,7 @@ def test_two_hundred_firms(in_float64):
     np.testing.assert_allclose(row["realised_costs"][0, 0], row["expected_costs"])
 
 
+@pytest.mark.slow
 def test_wide_spread_of_impacts_stays_exact(in_float64):
     # The spectral form divides by no kappa, and none overflows.
     numbers = random_numbers(5, (2, 3))
@@ -77,6 +79,7 @@ def test_wide_spread_of_impacts_stays_exact(in_float64):
     assert row["violation"] <= 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 1, 2), (4,), (2, 2, 2, 2)])
 def test_random_games_match_collocation(in_float64, shape):
     numbers = random_numbers(len(shape), shape, flow_degree=3)
@@ -148,6 +151,7 @@ def test_one_firm_against_a_flow(in_float64):
     np.testing.assert_allclose(solve(game).schedules[0], expected, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_three_by_three_example(in_float64):
     game = gtrade.PositionBuilding(
         published.THREE_IMPACTS,
@@ -219,6 +223,7 @@ def test_batch_equals_single_whatever_the_neighbours(in_float64):
     assert np.isnan(row["exploitability"][1])
 
 
+@pytest.mark.slow
 def test_relabelling_firms_and_types_permutes_the_answer(in_float64):
     numbers = random_numbers(4, (2, 3), flow_degree=2)
     whole = solve(gtrade.PositionBuilding(**numbers)).schedules
@@ -238,6 +243,7 @@ def test_scaling_targets_scales_the_answer(in_float64):
     np.testing.assert_allclose(scaled.schedules, -1e4 * base.schedules, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_type_of_no_weight_changes_nobody_else(in_float64):
     prior = np.array([[1 - 1e-9, 1e-9]])
     game = gtrade.PositionBuilding(
@@ -310,6 +316,7 @@ def test_gradients_match_central_differences(in_float64, shape):
             )
 
 
+@pytest.mark.slow
 def test_gradients_where_kappa_is_zero(in_float64):
     numbers = random_numbers(9, (2, 1))
 
@@ -319,7 +326,7 @@ def test_gradients_where_kappa_is_zero(in_float64):
 
     for impacts in ([0.0, 1.0, 2.0], [0.0, 0.0, 0.0]):
         found, expected = (
-            jax.grad(outcome)(jnp.asarray(impacts), solver)
+            jax.jit(jax.grad(outcome), static_argnums=1)(jnp.asarray(impacts), solver)
             for solver in (gtrade.Spectral(), gtrade.MatrixExponential())
         )
         np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -93,6 +93,7 @@ def feedback_costs(solution, targets):
     return total
 
 
+@pytest.mark.slow
 def test_costs_with_a_known_target(solved):
     row = check(*solved)
     targets, impacts = np.array([1.5, 0.5]), np.full(2, 5.0)

@@ -25,6 +25,7 @@ def game():
     return RepeatedPositionBuilding(KAPPA, TARGETS, num_types=(2, 2), prior=PRIOR)
 
 
+@pytest.mark.slow
 def test_gaps_are_those_of_the_tridiagonal_program():
     rates = TARGETS[:, None] + np.random.default_rng(0).normal(size=(4, 7))
     rates += (TARGETS - rates.mean(axis=1))[:, None]

@@ -3,16 +3,21 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import gtrade
-from gtrade.problems import position_costs as costs
 from gtrade.problems.position_paths import PositionPaths, piecewise_linear
-from gtrade.responses.position_lines import best_lines, line_costs
 from gtrade.solution import Solution, Status
-from gtrade.verification import positions
-from gtrade.verification.stationarity import descent_gains
 from tests.references import position_grid as grid
-from tests.solvers.position_games import beliefs, random_numbers, two_by_two
+from tests.solvers import position_games as costs
+from tests.solvers.position_games import (
+    beliefs,
+    best_lines,
+    descent_gains,
+    line_costs,
+    random_numbers,
+    two_by_two,
+)
 
 
 def random_paths(rng, targets, num_points=33):
@@ -54,9 +59,9 @@ def test_line_quadratic_is_the_cost(in_float64):
 
     quadratic = line_costs(game, schedules)
     np.testing.assert_allclose(
-        quadratic.gradient, jax.grad(total)(schedules)[:, 1:-1], atol=1e-10
+        quadratic.gradient, jax.jit(jax.grad(total))(schedules)[:, 1:-1], atol=1e-10
     )
-    hessian = jax.hessian(total)(schedules)[0, 1:-1, 0, 1:-1] / 2
+    hessian = jax.jit(jax.hessian(total))(schedules)[0, 1:-1, 0, 1:-1] / 2
     np.testing.assert_allclose(np.diag(hessian), quadratic.diagonal[0], rtol=1e-10)
     np.testing.assert_allclose(
         np.diag(hessian, 1), quadratic.off_diagonal[0], rtol=1e-10
@@ -70,7 +75,7 @@ def test_gaps_are_what_best_responses_save(in_float64):
     better = best_lines(game, schedules)
     saved = costs.costs_along_lines(game, schedules, schedules)
     saved = saved - costs.costs_along_lines(game, better, schedules)
-    np.testing.assert_allclose(positions.line_gaps(game, schedules), saved, rtol=1e-9)
+    np.testing.assert_allclose(costs.line_gaps(game, schedules), saved, rtol=1e-9)
     for step in (1e-3, -1e-3):  # nothing next to a best response is better
         moved = better + step * jnp.sin(jnp.linspace(0, jnp.pi, 33))[None]
         change = costs.costs_along_lines(game, moved, schedules)
@@ -83,16 +88,17 @@ def test_gradient_descent_finds_the_same_gaps(in_float64):
     game = gtrade.PositionBuilding(**numbers, risk_aversions=[2.0, 0.3])
     schedules = random_paths(np.random.default_rng(2), numbers["targets"])
     np.testing.assert_allclose(
-        descent_gains(game, schedules), positions.line_gaps(game, schedules), rtol=1e-6
+        descent_gains(game, schedules), costs.line_gaps(game, schedules), rtol=1e-6
     )
     found = gtrade.solve(game, gtrade.Constrained(num_points=33))
     assert abs(gtrade.verify(game, found)["descent_gain"]) <= 1e-9
     game = gtrade.PositionBuilding(**numbers, risk_aversions=[300.0, 40.0])
     np.testing.assert_allclose(
-        descent_gains(game, schedules), positions.line_gaps(game, schedules), rtol=1e-6
+        descent_gains(game, schedules), costs.line_gaps(game, schedules), rtol=1e-6
     )
 
 
+@pytest.mark.slow
 def test_continuous_gap_is_the_limit_of_discretised_ones(in_float64):
     # Paths of the wrong kappa, known exactly: gaps on ever finer lines.
     numbers = random_numbers(34, (2, 2))
@@ -102,8 +108,8 @@ def test_continuous_gap_is_the_limit_of_discretised_ones(in_float64):
     for num_points in (65, 129, 257):
         solver = gtrade.Spectral(num_points=num_points)
         paths = gtrade.solve(gtrade.PositionBuilding(**wrong), solver).value
-        found.append(np.asarray(positions.line_gaps(game, paths.schedules)))
-    exact = np.asarray(positions.continuous_gaps(game, paths))
+        found.append(np.asarray(costs.line_gaps(game, paths.schedules)))
+    exact = np.asarray(costs.continuous_gaps(game, paths))
     extrapolated = found[2] + (found[2] - found[1]) / 3
     np.testing.assert_allclose(extrapolated, exact, rtol=5e-6)
     assert exact.max() > 1e-3
@@ -112,9 +118,9 @@ def test_continuous_gap_is_the_limit_of_discretised_ones(in_float64):
 def test_euler_lagrange_residual_sees_the_wrong_game(in_float64):
     game = two_by_two()
     paths = gtrade.solve(game, gtrade.Spectral()).value
-    assert positions.euler_lagrange_residual(game, paths).max() <= 1e-11
+    assert costs.euler_lagrange_residual(game, paths).max() <= 1e-11
     other = two_by_two(permanent_impacts=[1.0, 3.0, 2.0, 14.9])
-    residual = positions.euler_lagrange_residual(other, paths)
+    residual = costs.euler_lagrange_residual(other, paths)
     assert residual[3] > 0.1
     assert residual[:3].max() <= 1e-11  # the others' paths are what they were
 
@@ -143,6 +149,7 @@ def test_damaged_paths_are_noticed(in_float64):
     assert short["violation"] > 4e-3
 
 
+@pytest.mark.slow
 def test_sampled_paths_are_nearly_an_equilibrium_of_the_discrete_game(in_float64):
     # Fourth order in the number of steps (section 6 of the mathematics).
     game = two_by_two()
@@ -173,6 +180,7 @@ def test_firms_are_compared_with_a_planner_like_them(in_float64):
         np.testing.assert_allclose(row["planner_costs"], 18.0)
 
 
+@pytest.mark.slow
 def test_more_realised_costs_than_a_row_holds_are_left_out(in_float64):
     numbers = {"num_types": (2,) * 13, "prior": np.full((2,) * 13, 2.0**-13)}
     game = gtrade.PositionBuilding(

@@ -46,6 +46,7 @@ def test_columns_follow_from_the_definition(in_float64):
     assert columns["is_convex"]
 
 
+@pytest.mark.slow
 def test_equilibria_leave_nothing_to_gain(in_float64):
     """Proved on the grid; against all paths the gap falls with its square."""
     games = gtrade.make_batch(
@@ -81,6 +82,7 @@ def test_equilibria_leave_nothing_to_gain(in_float64):
     assert (columns["euler_lagrange_residual"] > 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("targets", "kappa", "p"),
     [([1.0, 2.0], 4.0, 0.5), ([1.0, -0.5], 4.0, 0.8), ([1.0, -0.5], 10.0, 1.5)],

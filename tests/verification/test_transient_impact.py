@@ -62,6 +62,7 @@ def test_an_equilibrium_leaves_nothing_to_gain(in_float64):
     assert columns["critical_temporary_cost"].tolist() == [0.5, 0.25]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theta", "wanted"),
     [(0.0, [True, True]), (0.3, [True, False]), (0.5, [False, False])],
