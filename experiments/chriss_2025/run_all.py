@@ -14,6 +14,7 @@ EXPERIMENTS = (
     "centralisation",
     "many_firms",
     "open_closed_loop",
+    "extensions",
 )
 
 
