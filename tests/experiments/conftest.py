@@ -1,7 +1,20 @@
 import csv
 import importlib
+import sys
+from pathlib import Path
 
 import pytest
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+@pytest.fixture(autouse=True)
+def _own_modules():
+    """Forget the modules of other folders: some have the same names."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and EXPERIMENTS in Path(file).parents:
+            del sys.modules[name]
 
 
 @pytest.fixture
