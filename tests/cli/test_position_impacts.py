@@ -89,6 +89,7 @@ def test_the_closed_form(capsys):
     assert {row["num_steps"] for row in rows} == {0}
 
 
+@pytest.mark.slow
 def test_a_sweep_over_kernels_and_a_report(capsys):
     argv = ["run", "transient.toml", "--out", "results", "--json", "rows.json"]
     assert cli.main(argv) == 0

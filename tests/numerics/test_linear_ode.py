@@ -27,6 +27,7 @@ def collocated(rate, order, times, degree=40):
     return chebyshev.chebval(at, found), chebyshev.chebval(at, first @ found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [-30.0, -4.0, -0.9, -1e-7, 0.0, 1e-9, 0.5, 1.0, 12.0])
 def test_modes_match_collocation(in_float64, rate):
     values, starts = mode_responses(jnp.asarray(rate), jnp.asarray(TIMES), 4)
@@ -47,6 +48,7 @@ def test_slopes_match_collocation(in_float64, rate):
         np.testing.assert_allclose(found[place][0], expected, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [-1e4, -800.0, 800.0, 1e4])
 def test_fast_modes_stay_finite(x64, rate):
     at = jnp.asarray(TIMES, jnp.result_type(float))

@@ -95,6 +95,7 @@ def test_correction_is_the_derivative(in_float64):
     assert (np.asarray(found) <= 1e-15).all()  # finite games trade later
 
 
+@pytest.mark.slow
 def test_scaling_permanent_impact_alone_ends_in_straight_lines(in_float64):
     errors = []
     for number in (40, 160):
@@ -130,6 +131,7 @@ def test_costs_approach_one_price_for_all(in_float64):
     np.testing.assert_allclose(mean_field_costs(0.0, [2.0]), 4.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 7])
 @pytest.mark.parametrize("kappa", [0.4, 5.0, 40.0])
 def test_gain_from_leaving_the_limit(kappa, number, in_float64):
@@ -150,6 +152,7 @@ def test_small_gains_keep_their_digits(kappa, in_float64):
     np.testing.assert_allclose(found, series, rtol=1e-6 if kappa > 0.9 else 1e-9)
 
 
+@pytest.mark.slow
 def test_profile_is_a_path_of_the_game(in_float64):
     targets = spread(3)
     profile = mean_field_profile(5.0, targets, num_points=17)

@@ -19,6 +19,7 @@ def make(**numbers):
     return gtrade.PowerLawPosition(**{"exponent": 0.6, **numbers})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 1.7])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_pressure_and_its_derivatives(in_float64, exponent, smoothing):

@@ -53,6 +53,7 @@ def modulus(prior, kappa):
     return eigh((matrix + matrix.T) / 2, np.diag(weights), eigvals_only=True)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1,), (2, 2), (2, 1, 3)])
 def test_modulus_is_the_least_eigenvalue(shape):
     prior, kappa, targets = reference.random_game(np.random.default_rng(3), shape)

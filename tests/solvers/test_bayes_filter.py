@@ -29,6 +29,7 @@ def play(solver=SOLVER, **changes):
     return solution.value
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(
     ("impact", "std", "noise_std"),
@@ -44,6 +45,7 @@ def test_iterating_on_the_signals_agrees(impact, std, noise_std):
     np.testing.assert_allclose(found.belief_stds, variances**0.5, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("impact", [1.0, 5.0, 20.0])
 def test_seeing_trades_of_a_known_target_returns_the_feedback_equilibrium(impact):
@@ -147,6 +149,7 @@ def test_the_prior_variance_rises_with_that_at_the_end(impact):
     assert (np.diff(first[~np.isnan(first)]) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_impacts_near_twice_the_steps_have_three_equilibria_for_some_noise():
     impact, noise_std = 8.1, 0.2324

@@ -178,6 +178,7 @@ def test_targets_of_zero(x64):
     np.testing.assert_array_equal(trades, 0)
 
 
+@pytest.mark.slow
 def test_who_believes_in_slow_resilience_trades_early(in_float64):
     # Firm 1 expects impact to decay at rate 1 or 20, firm 2 at rate 5.
     models = [[1.0, 0.0, 5.0, decay] for decay in (1.0, 20.0, 5.0)]
@@ -274,6 +275,7 @@ def test_overflow_is_nonfinite(in_float64):
     assert np.isnan(solution.value.trades[1]).all()
 
 
+@pytest.mark.slow
 def test_gradients_match_differences(in_float64):
     games = game_of(MODELS)
 

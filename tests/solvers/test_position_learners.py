@@ -51,6 +51,7 @@ def slope(rounds, values):
     return np.polyfit(np.log(rounds[late]), np.log(values[late]), 1)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_gradient_play_is_that_of_numpy():
     learner = StochasticGradientPlay(0.8, 1.5, num_rounds=40, num_points=6)
@@ -99,6 +100,7 @@ def test_different_impacts_within_rosens_condition_converge_too():
     assert -1.25 < slope(rounds, last) < -0.75
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_float64")
 def test_without_noise_play_becomes_the_complete_information_equilibrium():
     problem = RepeatedPositionBuilding([4.0, 4.0], [1.0, 3.0])

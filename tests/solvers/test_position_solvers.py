@@ -152,6 +152,7 @@ def test_one_risk_averse_firm(in_float64, risk):
     assert gap <= 2e-3
 
 
+@pytest.mark.slow
 def test_risk_averse_games_match_collocation(in_float64):
     numbers = random_numbers(15, (2, 2), flow_degree=2)
     risk = np.array([3.0, 0.4])

@@ -124,6 +124,7 @@ def test_relabelling_and_scaling(in_float64):
     np.testing.assert_allclose(scaled, -3 * base, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_games_whatever_the_neighbours(x64):
     games = gtrade.make_batch(
         gtrade.PowerLawPosition,

@@ -72,6 +72,7 @@ def test_converges_to_the_closed_form_with_order_two(in_float64):
     assert errors[1].max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("firms", [2, 5])
 def test_steep_layers_are_solved_too(in_float64, firms):
     """Up to kappa = 10, where p = 1/2 starts at 266 times the mean rate."""
@@ -163,6 +164,7 @@ def test_running_out_of_steps(in_float64):
     assert solution.residual > 1e-9
 
 
+@pytest.mark.slow
 def test_relabelling_and_scaling(in_float64):
     base = np.array(solve([1.0, 1.4, 0.8], 1.0, 0.6, 0.1).value.schedules)
     turned = np.array(solve([0.8, 1.4, 1.0], 1.0, 0.6, 0.1).value.schedules)

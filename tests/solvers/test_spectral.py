@@ -22,6 +22,7 @@ def solve(game, **options):
     return solution.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kappa", [1e-6, 0.3, 4.0, 50.0, 2000.0])
 @pytest.mark.parametrize("num_firms", [2, 5])
 def test_complete_information_closed_form(in_float64, kappa, num_firms):

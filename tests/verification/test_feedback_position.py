@@ -39,6 +39,7 @@ def played(gains):
     return np.array(trades).T
 
 
+@pytest.mark.slow
 def test_columns_of_an_equilibrium(solved):
     row = check(*solved)
     trades = np.asarray(solved[1].value.trades)
@@ -134,6 +135,7 @@ def test_an_unbounded_deviation_is_worth_infinitely_much():
     assert np.isfinite(row["expected_costs"]).all()
 
 
+@pytest.mark.slow
 def test_narrow_answers_are_measured_in_float64():
     game = FeedbackPositionGame(targets=TARGETS, permanent_impacts=IMPACTS)
     row = check(game, gtrade.solve(game, BackwardInduction(num_steps=STEPS)))

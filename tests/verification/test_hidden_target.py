@@ -165,6 +165,7 @@ def test_rules_that_miss_the_target_are_no_answer(solved):
     assert all(np.isnan(value).all() for value in row.values())
 
 
+@pytest.mark.slow
 def test_one_step():
     with jax.enable_x64(True):
         game = HiddenTargetGame(**NUMBERS)

@@ -160,6 +160,7 @@ def test_sampled_paths_are_nearly_an_equilibrium_of_the_discrete_game(in_float64
     np.testing.assert_allclose(gaps, [2.0e-4, 1.3e-5, 7.9e-7, 5.0e-8], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_single_precision_answers_are_verified_in_double(in_float64):
     with jax.enable_x64(False):
         game = two_by_two()
@@ -169,6 +170,7 @@ def test_single_precision_answers_are_verified_in_double(in_float64):
     assert row["exploitability"] <= 1e-6 * np.abs(row["expected_costs"]).max()
 
 
+@pytest.mark.slow
 def test_firms_are_compared_with_a_planner_like_them(in_float64):
     alone = gtrade.PositionBuilding([2.0], [3.0])
     row = gtrade.verify(alone, gtrade.solve(alone, gtrade.Spectral()))

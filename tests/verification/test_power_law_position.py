@@ -26,6 +26,7 @@ def answer(schedules, status=Status.converged):
     return Solution(value, status, jnp.zeros(()), jnp.zeros((), jnp.int32))
 
 
+@pytest.mark.slow
 def test_columns_follow_from_the_definition(in_float64):
     rates = np.array([[2.0, 0.1, 1.5, 0.4], [1.0, 0.6, 0.8, 1.6]])
     schedules = reference.profile(rates)
@@ -127,6 +128,7 @@ def _cost_of_two_rates(schedules, num_slow, slow):
     return reference.cost(moved, 0, 0.0, 0.5)
 
 
+@pytest.mark.slow
 def test_answers_that_are_none(in_float64):
     good = np.linspace(0, 1, 5) * np.ones((2, 1))
     bad, late = good.copy(), good.copy()
@@ -140,6 +142,7 @@ def test_answers_that_are_none(in_float64):
     assert stalled["exploitability"] > 0.1
 
 
+@pytest.mark.slow
 def test_single_precision_answers_are_measured():
     game = make([1.0, 1.5], 1.0, 0.8)
     solution = gtrade.solve(game, gtrade.PowerLawNewton(num_points=9))

@@ -59,6 +59,7 @@ def test_basis_is_orthonormal_and_sums_to_zero(number):
     np.testing.assert_allclose(basis.sum(axis=0), 0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_savings_are_those_of_the_best_response(game, trades):
     others = conditionals(PRIOR) @ trades
     found = savings(
@@ -119,6 +120,7 @@ def test_evidence_of_any_trades(game, trades):
     assert evidence["realised_costs"][1, 0, 0] == pytest.approx(trades[1] @ own @ total)
 
 
+@pytest.mark.slow
 def test_realised_costs_average_to_expected_ones(game, trades):
     realised = np.asarray(realised_costs(game, jnp.asarray(trades))).reshape(2, 2, 2)
     costs = np.diagonal(model_costs(game, jnp.asarray(trades)))
@@ -135,6 +137,7 @@ def test_trades_off_target_are_seen(game, trades):
     assert gtrade.verify(game, solution_of(trades))["violation"] == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 def test_gains_grow_with_the_square_of_a_deviation(game):
     found = gtrade.solve(game, gtrade.LinearSystem(num_points=NUM_TRADES + 1))
     gains = []
