@@ -48,7 +48,7 @@ def test_one_firm_trades_blocks_at_both_ends(in_float64, rho):
     fade = np.exp(-rho / 64)
     np.testing.assert_allclose(trades[0], 1 / (2 + 63 * (1 - fade)), rtol=1e-11)
     np.testing.assert_allclose(trades[-1], trades[0], rtol=1e-11)
-    np.testing.assert_allclose(np.ptp(trades[1:-1]), 0, atol=1e-13)
+    np.testing.assert_allclose(np.ptp(trades[1:-1]), 0, atol=1e-12)
     finer, _ = profiles(1, 257, decay=rho, temporary_cost=0.0)
     error = np.abs(np.array([trades[0], finer[0]]) - 1 / (2 + rho))
     assert error[1] < error[0] / 3.5
