@@ -25,8 +25,8 @@ def prepare_environment() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if _HOST_DEVICES not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_HOST_DEVICES}={num_cores()}".strip()
-        threads = _THREADS_PER_DEVICE * num_cores()
-        os.environ.setdefault("PJRT_NPROC", str(threads))
+    # Also where the user has chosen the devices.
+    os.environ.setdefault("PJRT_NPROC", str(_THREADS_PER_DEVICE * num_cores()))
     folder = cache_folder()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _is_usable(folder):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

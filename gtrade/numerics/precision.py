@@ -63,8 +63,6 @@ def widen(x: Array) -> Array:
     return x.astype(jnp.result_type(int)) if is_integer else x
 
 
-def product(
-    a: Float[Array, "rows terms"], b: Float[Array, "terms cols"]
-) -> Float[Array, "rows cols"]:
-    """Return the matrix product at full precision."""
+def product(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return the matrix product of `jnp.matmul` at full precision."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
+
 
 @functools.cache
 def zero_sum_basis(num_trades: int) -> np.ndarray:
@@ -53,9 +55,9 @@ def savings(
         others: the others' trades y as that type expects them.
     """
     both = matrices + jnp.swapaxes(matrices, 1, 2)
-    gradient = _dot(both, trades.T[None]) + _dot(matrices, others.T[None])
+    gradient = product(both, trades.T[None]) + product(matrices, others.T[None])
     basis = _basis(matrices)
-    inner = _dot(basis.T[None], gradient)  # (models, trades - 1, types)
+    inner = product(basis.T[None], gradient)  # (models, trades - 1, types)
     factor = jnp.linalg.cholesky(_curvature(matrices))
     half = jax.lax.linalg.triangular_solve(factor, inner, left_side=True, lower=True)
     return (half**2).sum(axis=1) / 2
@@ -81,7 +83,7 @@ def best_trades(
         "kts,ks->kt", matrices, others, precision="highest"
     )
     basis = _basis(matrices)
-    right = _dot(gradient, basis)[:, :, None]
+    right = product(gradient, basis)[:, :, None]
     factor = jnp.linalg.cholesky(_curvature(matrices))
 
     def solve(right: Array, is_transposed: bool) -> Array:
@@ -90,20 +92,16 @@ def best_trades(
         )
 
     change = solve(solve(right, False), True)[:, :, 0]
-    return even - _dot(change, basis.T)
+    return even - product(change, basis.T)
 
 
 def _curvature(matrices: Array) -> Array:
     """Return Z' (G + G') Z of every G, exactly symmetric."""
     basis = _basis(matrices)
     both = matrices + jnp.swapaxes(matrices, 1, 2)
-    inner = _dot(_dot(basis.T[None], both), basis[None])
+    inner = product(product(basis.T[None], both), basis[None])
     return (inner + jnp.swapaxes(inner, 1, 2)) / 2
 
 
 def _basis(matrices: Array) -> Array:
     return jnp.asarray(zero_sum_basis(matrices.shape[-1]), matrices.dtype)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gtrade.numerics.elimination import solve_small
+from gtrade.numerics.precision import product
 from gtrade.problems.position_building import PositionBuilding
 
 # Leaves 2 ** -45 of the matrix's size, whatever its spectrum.
@@ -43,7 +44,7 @@ def line_equilibrium(
         # Trading at even rates moves prices along a ramp; the modes have to undo it.
         wide = position.dtype
         matrix = own.astype(wide) + position * moved.astype(wide)
-        push = _dot(moved, game.targets)
+        push = product(moved, game.targets)
         return solve_small(matrix, -height * push.astype(wide))
 
     wide = np.result_type(beliefs.dtype, np.complex64)
@@ -52,7 +53,7 @@ def line_equilibrium(
     )
     table = np.exp(2j * np.pi * np.outer(np.arange(1, len(ramp)), cells) / num_cells)
     table[: (num_cells - 1) // 2] *= 2  # with the conjugate modes, where they differ
-    waves = _dot(modes.T, jnp.asarray(table, wide))
+    waves = product(modes.T, jnp.asarray(table, wide))
     return game.targets[:, None] + waves.real / num_cells
 
 
@@ -103,13 +104,9 @@ def _least_eigenvalue(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
     bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=1))
 
     def square(_: Array, power: Array) -> Array:
-        power = _dot(power, power)
+        power = product(power, power)
         return power / jnp.trace(power)
 
     start = (2 * bound * eye - matrix) / bound  # positive definite
     power = jax.lax.fori_loop(0, _SQUARINGS, square, start / jnp.trace(start))
-    return jnp.trace(_dot(power, matrix)) / jnp.trace(power)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    return jnp.trace(product(power, matrix)) / jnp.trace(power)

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
+
 
 def feedback_rules(
     impacts: Float[Array, " firms"], num_steps: int
@@ -41,8 +43,8 @@ def feedback_rules(
     def cost_of_step(gain):
         flow = gain.sum(axis=0)
         price = weights[:, None] * gain + impacts[:, None] * identity
-        product = flow[None, :, None] * price[:, None, :]
-        return (product + product.mT) / 2
+        paid = flow[None, :, None] * price[:, None, :]
+        return (paid + paid.mT) / 2
 
     def step(values, _):
         # Row i: the slope of firm i's cost to come in what it has itself to buy.
@@ -50,10 +52,10 @@ def feedback_rules(
         left = weights[:, None] * (1 + identity) + slopes
         right = slopes - jnp.diag(impacts)
         gain = jnp.linalg.solve(left, right)
-        error = jnp.abs(dot(left, gain) - right).max() / jnp.abs(left).max()
+        error = jnp.abs(product(left, gain) - right).max() / jnp.abs(left).max()
         curvature = (2 * weights + jnp.diagonal(slopes)).min() / num_steps
         keep = (identity - gain)[None]
-        values = cost_of_step(gain) + dot(keep.mT, dot(values, keep))
+        values = cost_of_step(gain) + product(keep.mT, product(values, keep))
         return values, (gain, values, curvature, error)
 
     last = cost_of_step(identity)
@@ -92,14 +94,9 @@ def open_loop_rules(
     here = own - jnp.broadcast_to(impacts[:, None], own.shape)
 
     def step(gain, _):
-        moved = dot(ahead, gain)
+        moved = product(ahead, gain)
         gain = jnp.linalg.solve(here + moved, moved)
         return gain, gain
 
     _, earlier = jax.lax.scan(step, identity, length=num_steps - 1, reverse=True)
     return jnp.concatenate([earlier, identity[None]])
-
-
-def dot(left: Array, right: Array) -> Array:
-    """Return a matrix product in full precision."""
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

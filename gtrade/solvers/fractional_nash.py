@@ -28,7 +28,7 @@ from gtrade._checks import (
     check_shape,
 )
 from gtrade.numerics.loops import iterate_until
-from gtrade.numerics.precision import integer_dtype_for, require_float64
+from gtrade.numerics.precision import integer_dtype_for, product, require_float64
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.general_costs import check_linear, require_linear
@@ -155,7 +155,7 @@ def fractional_equilibrium(
     # Without bounds: (n M + M') S is constant, and so is M' a_i + M S for every player.
     total = jnp.linalg.solve(players * impact + impact.T, ones)
     total = total * (targets.sum() / total.sum())
-    pair = jnp.stack([ones, _dot(impact, total)], axis=1)
+    pair = jnp.stack([ones, product(impact, total)], axis=1)
     level, shift = jnp.linalg.solve(impact.T, pair).T
     price = (targets + shift.sum()) / level.sum()
     start = price[:, None] * level[None] - shift[None]
@@ -207,10 +207,10 @@ class _Resolvent(NamedTuple):
     impact: Float[Array, "horizon horizon"]
 
     def __call__(self, point, targets):
-        total = _dot(self.inverse, point.sum(axis=0)) + self.along * targets.sum()
-        total = _dot(self.coupled, total)
-        point = point - _dot(self.impact, total)[None]
-        return _dot(point, self.inverse.T) + targets[:, None] * self.along[None]
+        total = product(self.inverse, point.sum(axis=0)) + self.along * targets.sum()
+        total = product(self.coupled, total)
+        point = point - product(self.impact, total)[None]
+        return product(point, self.inverse.T) + targets[:, None] * self.along[None]
 
 
 def _resolvent(impact, players: int, length: float) -> _Resolvent:
@@ -219,12 +219,8 @@ def _resolvent(impact, players: int, length: float) -> _Resolvent:
     along = inverse.sum(axis=1)
     along = along / along.sum()
     inverse = inverse - along[:, None] * inverse.sum(axis=0)[None]
-    coupled = jnp.linalg.inv(identity + players * length * _dot(inverse, impact))
+    coupled = jnp.linalg.inv(identity + players * length * product(inverse, impact))
     return _Resolvent(inverse, along, coupled, length * impact)
-
-
-def _dot(left, right):
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def round_positions(

@@ -25,6 +25,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gtrade.numerics.precision import product
+
 _BISECTIONS, _NEWTON_STEPS = 10, 4
 
 
@@ -68,8 +70,8 @@ def sweep(
     crossed = jnp.eye(2, dtype=dtype)[::-1]
 
     def cost_of_step(flow, trade, left):
-        product = jnp.outer(flow, weight * trade + impact * left)
-        return (product + product.T) / 2
+        paid = jnp.outer(flow, weight * trade + impact * left)
+        return (paid + paid.T) / 2
 
     def step(carry, _):
         # Costs to come as quadratic forms: of (d, q, m) to the trader, of (q, m) to the
@@ -79,8 +81,8 @@ def sweep(
         alpha, has_root = _signal(trader, unknown, impact, weight)
         gain = alpha * unknown / (1 - alpha)
         effect = jnp.stack([-1 - gain, zero, gain])
-        slope = _dot(effect, trader)
-        curvature = weight + _dot(slope, effect)
+        slope = product(effect, trader)
+        curvature = weight + product(slope, effect)
 
         # First-order conditions at d = 0: the trade p that the arbitrageur expects and
         # its own, both in (q, m).
@@ -167,8 +169,8 @@ def _condition(alpha, trader, unknown, impact, weight):
     """Return the cubic at alpha, summed so that small squares stay exact at its end."""
     rest = 1 - alpha
     effect = jnp.stack([-rest - alpha * unknown, 0 * rest, alpha * unknown])
-    slope = _dot(effect, trader)
-    curvature = weight * rest**2 + _dot(slope, effect)
+    slope = product(effect, trader)
+    curvature = weight * rest**2 + product(slope, effect)
     return alpha * curvature + rest * (impact * rest / 2 + slope[0])
 
 
@@ -176,18 +178,14 @@ def _peak(trader, unknown, impact, weight):
     """Return where the cubic has its local maximum, NaN if nowhere."""
     # The effect times (1 - alpha) is (-1, 0, 0) + alpha (1 - x, 0, x).
     more = jnp.stack([1 - unknown, jnp.zeros_like(unknown), unknown])
-    pull = _dot(trader, more)
+    pull = product(trader, more)
     level, tilt = impact / 2 - trader[0, 0], pull[0] - impact / 2
     linear = weight + trader[0, 0] + tilt - level
     square = -2 * (weight + pull[0]) - tilt
-    cubic = weight + _dot(more, pull)
+    cubic = weight + product(more, pull)
     root = jnp.sqrt(square**2 - 3 * cubic * linear)
     return linear / (root - square)
 
 
 def _sandwich(keep: Array, values: Array) -> Array:
-    return _dot(keep.T, _dot(values, keep))
-
-
-def _dot(left: Array, right: Array) -> Array:
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
+    return product(keep.T, product(values, keep))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._checks import check_integer
+from gtrade.numerics.precision import product
 from gtrade.problems.uncertain_impact import Trades, UncertainImpact
 from gtrade.responses.impact_models import smallest_curvatures
 from gtrade.solution import Solution, Status
@@ -68,14 +69,14 @@ class LinearSystem(AbstractSolver):
         system, right = _equations(game, matrices)
         factors = jax.scipy.linalg.lu_factor(system)
         found = jax.scipy.linalg.lu_solve(factors, right)
-        correction = right - _dot(system, found)
+        correction = right - product(system, found)
         found = found + jax.scipy.linalg.lu_solve(factors, correction)
 
         one = jnp.eye(len(right), dtype=system.dtype)
         inverse = jax.scipy.linalg.lu_solve(factors, one)
         condition = _norm(system) * _norm(inverse)
-        rest = jnp.max(jnp.abs(right - _dot(system, found)))
-        terms = jnp.max(_dot(jnp.abs(system), jnp.abs(found)) + jnp.abs(right))
+        rest = jnp.max(jnp.abs(right - product(system, found)))
+        terms = jnp.max(product(jnp.abs(system), jnp.abs(found)) + jnp.abs(right))
         rest = rest / jnp.where(terms > 0, terms, 1)
         residual = jnp.maximum(rest, eps) * condition
 
@@ -113,7 +114,3 @@ def _equations(
 
 def _norm(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
     return jnp.max(jnp.abs(matrix).sum(axis=0))
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from gtrade._checks import check_integer, check_static
+from gtrade.numerics.precision import product
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.transient_impact import TransientImpact, TransientTrades
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
-
-_HIGHEST = jax.lax.Precision.HIGHEST
 
 # Rounding units that a residual of linear systems of this kind may have.
 _ROUNDING = 1e4
@@ -65,7 +64,7 @@ class TransientLinearSystem(AbstractSolver):
         trades = mean * common[None] + (targets - mean)[:, None] * deviation[None]
 
         flow = trades.sum(axis=0)[None] - trades
-        marginal = _dot(trades, own) + _dot(flow, others.T)
+        marginal = product(trades, own) + product(flow, others.T)
         marginal = marginal - marginal.mean(axis=1, keepdims=True)
         missing = trades.sum(axis=1) - targets
         scale = jnp.maximum(jnp.abs(targets).max(), jnp.finfo(targets.dtype).tiny)
@@ -84,7 +83,3 @@ def _unit_trades(matrix):
     ones = jnp.ones(matrix.shape[0], matrix.dtype)
     trades = jnp.linalg.solve(matrix, ones)
     return trades / trades.sum()
-
-
-def _dot(left, right):
-    return jnp.matmul(left, right, precision=_HIGHEST)

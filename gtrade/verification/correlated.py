@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from gtrade.numerics.precision import require_float64
+from gtrade.numerics.precision import product, require_float64
 from gtrade.problems.bimatrix import BimatrixGame
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.enumeration import joint_costs
@@ -143,10 +143,10 @@ def deviation_gains(
     for player, has in enumerate(exists):
         own, play = _own_first(costs[player], player), _own_first(joint, player)
         if concept == "cce":
-            least = jnp.where(has, _dot(own, play.sum(axis=0)), jnp.inf).min()
+            least = jnp.where(has, product(own, play.sum(axis=0)), jnp.inf).min()
             gains.append((play * own).sum() - least)
         else:
-            instead = jnp.where(has[None], _dot(play, own.T), jnp.inf)
+            instead = jnp.where(has[None], product(play, own.T), jnp.inf)
             gains.append(((play * own).sum(axis=1) - instead.min(axis=1)).sum())
     return jnp.stack(gains)
 
@@ -177,10 +177,10 @@ def welfare_bound(
         price = jnp.maximum(multipliers[player, ..., :size].astype(own.dtype), 0)
         price = jnp.where(has if concept == "cce" else has[None], price, 0)
         if concept == "cce":
-            gains = price.sum() * own - _dot(price, own)[None]
+            gains = price.sum() * own - product(price, own)[None]
         else:
             price = price[:size]
-            gains = price.sum(axis=1)[:, None] * own - _dot(price, own)
+            gains = price.sum(axis=1)[:, None] * own - product(price, own)
         total = total + jnp.moveaxis(gains.reshape(size, *rest), 0, player)
     return sign * jnp.where(_all_exist(exists), total, jnp.inf).min()
 
@@ -276,7 +276,3 @@ def _own_first(
     joint: Float[Array, "*actions"], player: int
 ) -> Float[Array, "own others"]:
     return jnp.moveaxis(joint, player, 0).reshape(joint.shape[player], -1)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gtrade.numerics.precision import product
 from gtrade.problems.feedback_position import positions_of
 from gtrade.problems.hidden_target import HiddenTargetGame, HiddenTargetPlay
 from gtrade.solution import Solution, has_value
@@ -156,9 +157,11 @@ def condition_beliefs(
     if steps == 1:
         return game.target_std[None] ** 2, jnp.zeros(1, dtype), jnp.zeros((), dtype)
     seen = seen[:-1]  # nothing is left to learn from the last step
-    factor = jnp.linalg.cholesky(_dot(seen, seen.T))
+    factor = jnp.linalg.cholesky(product(seen, seen.T))
     # Rows: independent pieces of news; an error may hold none of those before it.
-    news = jax.scipy.linalg.solve_triangular(factor, _dot(seen, errors.T), lower=True)
+    news = jax.scipy.linalg.solve_triangular(
+        factor, product(seen, errors.T), lower=True
+    )
     before = jnp.arange(steps - 1)[:, None] < jnp.arange(steps)[None]
     known = jnp.where(before, news**2, 0).sum(axis=0)
     variances = jnp.maximum((errors**2).sum(axis=1) - known, 0)
@@ -229,8 +232,4 @@ def _noise_sum(forms: Array, variances: Array, index: int) -> Array:
 
 
 def _quadratic(form: Array, state: Array) -> Array:
-    return _dot(state, _dot(form, state))
-
-
-def _dot(left: Array, right: Array) -> Array:
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
+    return product(state, product(form, state))

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gtrade.numerics.precision import product
+
 
 class Control(NamedTuple):
     """One player's problem against fixed linear rules, in a state of n numbers.
@@ -101,10 +103,10 @@ def respond(control: Control, starts: tuple[int, ...]) -> Responses:
         state = state + jnp.where((begins == index)[None], basis, 0)
         alone = (jnp.arange(num_columns) == index).astype(dtype)
         is_rule = follows | (index == num_steps - 1)
-        trade = jnp.where(is_rule, _dot(c.rule, state), alone)
-        flow = _dot(c.flow_state, state) + c.flow_trade * trade
-        price = _dot(c.price_state, state) + c.price_trade * trade
-        state = _dot(c.transition, state) + c.effect[:, None] * trade[None]
+        trade = jnp.where(is_rule, product(c.rule, state), alone)
+        flow = product(c.flow_state, state) + c.flow_trade * trade
+        price = product(c.price_state, state) + c.price_trade * trade
+        state = product(c.transition, state) + c.effect[:, None] * trade[None]
         return state, (flow, price)
 
     start = jnp.zeros((size, num_columns), dtype)
@@ -117,8 +119,8 @@ def respond(control: Control, starts: tuple[int, ...]) -> Responses:
     if num_free == 0:
         return Responses(costs, jnp.zeros_like(costs), jnp.ones((), bool))
 
-    cross = _dot(flow.T[:num_free], price)
-    cross = (cross + _dot(price.T[:num_free], flow)) / 2
+    cross = product(flow.T[:num_free], price)
+    cross = (cross + product(price.T[:num_free], flow)) / 2
     # Ordered from the last trade back, the trades after a start are the first ones,
     # and one factor serves all starts.
     factor = jnp.linalg.cholesky(cross[::-1, num_free - 1 :: -1])
@@ -137,8 +139,4 @@ def _per_start(left: Array, right: Array) -> Array:
 
 
 def _quadratic(matrix: Array, vector: Array) -> Array:
-    return _dot(vector, _dot(matrix, vector))
-
-
-def _dot(left: Array, right: Array) -> Array:
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
+    return product(vector, product(matrix, vector))

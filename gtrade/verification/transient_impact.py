@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gtrade.numerics.precision import require_float64
+from gtrade.numerics.precision import product, require_float64
 from gtrade.problems.transient_impact import TransientImpact, TransientTrades
 from gtrade.solution import Solution, has_value
 
-_HIGHEST = jax.lax.Precision.HIGHEST
 # Relative to the largest target: what rounding in a narrower solve leaves.
 _TARGET_TOLERANCE = 1e-3
 # Trades this small, relative to the largest, have no sign worth reporting.
@@ -81,14 +80,14 @@ def deviation_gains(
     num_points = trades.shape[-1]
     eigenvalues, vectors = jnp.linalg.eigh(problem.own_cost_matrix(num_points))
     others = trades.sum(axis=0)[None] - trades
-    pressure = _dot(others, problem.others_impact(num_points).T)
+    pressure = product(others, problem.others_impact(num_points).T)
 
     # Coordinates in which A is the identity.
     root = jnp.sqrt(jnp.maximum(eigenvalues, jnp.finfo(eigenvalues.dtype).tiny))
     ones = vectors.sum(axis=0) / root
-    gradient = _dot(trades, vectors) * root[None]
-    gradient = gradient + _dot(pressure, vectors) / root[None]
-    price = _dot(gradient, ones) / _dot(ones, ones)
+    gradient = product(trades, vectors) * root[None]
+    gradient = gradient + product(pressure, vectors) / root[None]
+    price = product(gradient, ones) / product(ones, ones)
     distance = gradient - price[:, None] * ones[None]
     gains = (distance**2).sum(axis=1) / 2
     return problem.costs(trades), gains, eigenvalues[0]
@@ -99,7 +98,3 @@ def _alternates(profile: Float[Array, " points"]) -> Array:
     threshold = _SIGN_TOLERANCE * jnp.abs(profile).max()
     is_buy, is_sale = profile > threshold, profile < -threshold
     return ((is_buy[1:] & is_sale[:-1]) | (is_sale[1:] & is_buy[:-1])).any()
-
-
-def _dot(left, right):
-    return jnp.matmul(left, right, precision=_HIGHEST)

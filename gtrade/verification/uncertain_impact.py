@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gtrade.numerics.precision import require_float64
+from gtrade.numerics.precision import product, require_float64
 from gtrade.problems.types import types_in_profile
 from gtrade.problems.uncertain_impact import Trades, UncertainImpact
 from gtrade.responses.impact_models import savings, smallest_curvatures
@@ -27,8 +27,8 @@ def pair_costs(
     Every expected or realised cost is a sum of these.
     """
     matrices = game.impact_matrices(trades.shape[-1])
-    prices = _dot(matrices, trades.T[None])  # (models, trades, types)
-    return _dot(trades[None], prices)
+    prices = product(matrices, trades.T[None])  # (models, trades, types)
+    return product(trades[None], prices)
 
 
 def model_costs(
@@ -100,7 +100,3 @@ def verify_uncertain_impact_solution(
     if "times" in arrays:
         row["times"] = jnp.asarray(value.times)
     return row
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
