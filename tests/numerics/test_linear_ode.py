@@ -9,6 +9,12 @@ from numpy.polynomial import chebyshev
 from gtrade.numerics.linear_ode import bridge, mode_responses
 
 TIMES = np.linspace(0.0, 1.0, 21)
+responses = jax.jit(mode_responses, static_argnums=2)
+
+
+@jax.jit
+def answers(matrix, sources):
+    return bridge(matrix, sources, jnp.asarray(TIMES))
 
 
 def collocated(rate, order, times, degree=40):
@@ -30,7 +36,7 @@ def collocated(rate, order, times, degree=40):
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [-30.0, -4.0, -0.9, -1e-7, 0.0, 1e-9, 0.5, 1.0, 12.0])
 def test_modes_match_collocation(in_float64, rate):
-    values, starts = mode_responses(jnp.asarray(rate), jnp.asarray(TIMES), 4)
+    values, starts = responses(jnp.asarray(rate), jnp.asarray(TIMES), 4)
     for order in range(4):
         value, slope = collocated(rate, order, TIMES)
         np.testing.assert_allclose(values[order], value, atol=1e-13)
@@ -41,7 +47,7 @@ def test_modes_match_collocation(in_float64, rate):
 @pytest.mark.parametrize("rate", [-30.0, -0.9, 0.0, 0.5, 12.0])
 def test_slopes_match_collocation(in_float64, rate):
     sources = jnp.asarray([[1.0, -2.0, 0.5]])
-    found = bridge(jnp.asarray([[rate]]), sources, jnp.asarray(TIMES))
+    found = answers(jnp.asarray([[rate]]), sources)
     parts = [collocated(rate, order, TIMES) for order in range(3)]
     for place in range(2):
         expected = parts[0][place] - 2 * parts[1][place] + 0.5 * parts[2][place]
@@ -52,7 +58,7 @@ def test_slopes_match_collocation(in_float64, rate):
 @pytest.mark.parametrize("rate", [-1e4, -800.0, 800.0, 1e4])
 def test_fast_modes_stay_finite(x64, rate):
     at = jnp.asarray(TIMES, jnp.result_type(float))
-    values, starts = mode_responses(jnp.asarray(rate), at, 3)
+    values, starts = responses(jnp.asarray(rate), at, 3)
     assert np.isfinite(values).all()
     assert np.isfinite(starts).all()
     # Away from its layer the answer drifts: l c' = -1, so c = (1 - t) / l or -t / l.
@@ -64,7 +70,7 @@ def test_fast_modes_stay_finite(x64, rate):
 def test_responses_join_at_the_switch(in_float64):
     at = jnp.asarray(TIMES)
     below, above = (
-        mode_responses(jnp.asarray(rate), at, 5) for rate in (1 - 1e-12, 1 + 1e-12)
+        responses(jnp.asarray(rate), at, 5) for rate in (1 - 1e-12, 1 + 1e-12)
     )
     np.testing.assert_allclose(below[0], above[0], atol=1e-13)
     np.testing.assert_allclose(below[1], above[1], rtol=1e-11)
@@ -73,11 +79,6 @@ def test_responses_join_at_the_switch(in_float64):
 def symmetric(rng, eigenvalues):
     basis, _ = np.linalg.qr(rng.normal(size=(len(eigenvalues),) * 2))
     return basis @ np.diag(eigenvalues) @ basis.T
-
-
-@jax.jit
-def answers(matrix, sources):
-    return bridge(matrix, sources, jnp.asarray(TIMES))
 
 
 @jax.jit

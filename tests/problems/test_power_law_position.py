@@ -14,6 +14,9 @@ RATES = np.array([-3.0, -0.2, 0.0, 0.4, 2.0])
 PATHS = np.array([[0.0, 0.7, 0.9, 2.0], [0.0, -0.5, 0.4, 1.0], [0.0, 0.1, -0.3, -0.5]])
 
 
+costs_of = jax.jit(gtrade.PowerLawPosition.costs)
+
+
 def make(**numbers):
     numbers = {"targets": [2.0, 1.0, -0.5], "permanent_impact": 3.0, **numbers}
     return gtrade.PowerLawPosition(**{"exponent": 0.6, **numbers})
@@ -53,7 +56,7 @@ def test_at_a_total_rate_of_zero(in_float64):
 def test_costs_follow_from_the_definition(x64, smoothing):
     game = make(smoothing=smoothing)
     wanted = [reference.cost(PATHS, i, 3.0, 0.6, smoothing) for i in range(3)]
-    found = game.costs(jnp.asarray(PATHS, game.targets.dtype))
+    found = costs_of(game, jnp.asarray(PATHS, game.targets.dtype))
     np.testing.assert_allclose(found, wanted, rtol=1e-12 if x64 else 1e-5, atol=1e-6)
 
 
@@ -64,11 +67,13 @@ def test_marginal_costs_are_the_gradient(in_float64):
     paths = jnp.asarray(PATHS)
     rates, middles = cells(paths)
 
-    def own_cost(own, firm):
+    @jax.jit
+    @jax.grad
+    def gradient(own, firm):
         moved = paths.at[firm, 1:].set(jnp.cumsum(own) / 3)
         return game.costs(moved)[firm]
 
-    gradients = [jax.grad(own_cost)(rates[i], i) * 3 for i in range(3)]
+    gradients = [gradient(rates[i], i) * 3 for i in range(3)]
     spread = max(float(g.max() - g.min()) for g in gradients)
     total, others = rates.sum(axis=0)[None], middles.sum(axis=0)[None] - middles
     terms = [game.pressure(total), game.slope(total) * rates, 3.0 * others]

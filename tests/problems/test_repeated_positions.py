@@ -53,11 +53,13 @@ def test_sampled_gradients_are_unbiased():
         marginals += PRIOR[profile] * present
     mean /= marginals[:, None]
 
-    def total(own):
+    @jax.jit
+    @jax.grad
+    def gradient_of_costs(own):
         schedules = line_positions(own), line_positions(rates)
         return costs_along_lines(game().stage_game(), *schedules).sum()
 
-    exact = np.asarray(jax.grad(total)(rates)) * rates.shape[1]
+    exact = np.asarray(gradient_of_costs(rates)) * rates.shape[1]
     centred = [x - x.mean(axis=1, keepdims=True) for x in (mean, exact)]
     np.testing.assert_allclose(*centred, atol=1e-11)
 

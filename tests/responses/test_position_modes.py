@@ -12,6 +12,8 @@ from gtrade.responses.position_modes import (
 from tests.references import position_building as reference
 from tests.references import position_grid
 
+equilibrium_of = jax.jit(line_equilibrium, static_argnums=1)
+modulus_of = jax.jit(monotonicity_modulus)
 pytestmark = pytest.mark.usefixtures("in_float64")
 
 
@@ -29,7 +31,7 @@ def test_equilibrium_matches_the_dense_system_of_the_discrete_game(shape, num_ce
     kd = position_grid.discrete_impact(kappa, num_cells)
     targets = np.asarray(game.targets)
     trades = position_grid.discrete_equilibrium(beliefs, kd, targets, num_cells)
-    rates = jax.jit(line_equilibrium, static_argnums=1)(game, num_cells)
+    rates = equilibrium_of(game, num_cells)
     np.testing.assert_allclose(rates, trades * num_cells, rtol=1e-9, atol=1e-9)
 
 
@@ -59,10 +61,10 @@ def test_modulus_is_the_least_eigenvalue(shape):
     prior, kappa, targets = reference.random_game(np.random.default_rng(3), shape)
     game = PositionBuilding(kappa, targets, num_types=shape, prior=prior)
     exact = modulus(prior, kappa)
-    np.testing.assert_allclose(monotonicity_modulus(game), exact, rtol=1e-9)
+    np.testing.assert_allclose(modulus_of(game), exact, rtol=1e-9)
     common, _, _ = random_game(3, shape, kappa=np.full(sum(shape), 4.0))
     expected = 2.0 if shape == (1,) else 1.0
-    np.testing.assert_allclose(monotonicity_modulus(common), expected, rtol=1e-12)
+    np.testing.assert_allclose(modulus_of(common), expected, rtol=1e-12)
 
 
 @pytest.mark.slow
@@ -72,13 +74,13 @@ def test_modulus_is_the_least_eigenvalue(shape):
 def test_rosens_condition_fails_at_the_published_ratios(num_firms, ratio):
     def of(r):
         kappa = np.array([r] + [1.0] * (num_firms - 1))
-        return float(monotonicity_modulus(PositionBuilding(kappa, np.ones(num_firms))))
+        return float(modulus_of(PositionBuilding(kappa, np.ones(num_firms))))
 
     assert of(0.998 * ratio) > 0 > of(1.002 * ratio)
 
 
 def test_modulus_is_undefined_where_only_some_impacts_vanish():
-    of = monotonicity_modulus
+    of = modulus_of
     assert np.isnan(of(PositionBuilding([0.0, 1.0], [1.0, 1.0])))
     np.testing.assert_allclose(of(PositionBuilding([0.0, 0.0], [1.0, 1.0])), 1.0)
 

@@ -29,18 +29,30 @@ def game(kappa=4.0, targets=TARGETS):
     return RepeatedPositionBuilding(impacts, targets, num_types=(2, 2), prior=PRIOR)
 
 
+@jax.jit
+def play(learner, problem, keys):
+    return jax.vmap(lambda key: learner.solve(problem, key=key))(keys)
+
+
+@jax.jit
+def mean_distances(rates, exact, marginals):
+    every = jax.vmap(lambda x: squared_distances(x, exact, marginals))(rates)
+    return every.mean(axis=0)
+
+
+best_lines = jax.jit(line_equilibrium, static_argnums=1)
+
+
 def distances(problem, learner, num_seeds):
     """Return recorded rounds and mean squared distances of last rates and averages."""
-    keys = jax.random.split(jax.random.key(5), num_seeds)
-    play = jax.jit(jax.vmap(lambda key: learner.solve(problem, key=key)))
-    solution = play(keys)
+    solution = play(learner, problem, jax.random.split(jax.random.key(5), num_seeds))
     assert set(status_names(solution.status)) == {"completed"}
     stage = problem.stage_game()
-    exact = line_equilibrium(stage, learner.num_points - 1)
+    exact = best_lines(stage, learner.num_points - 1)
     marginals = stage.joint_beliefs()[1]
     record = solution.value
     means = [
-        jax.vmap(lambda x: squared_distances(x, exact, marginals))(rates).mean(axis=0)
+        mean_distances(rates, exact, marginals)
         for rates in (record.rates, record.averages)
     ]
     return np.asarray(record.rounds[0]), *map(np.asarray, means)
@@ -107,7 +119,7 @@ def test_without_noise_play_becomes_the_complete_information_equilibrium():
     learner = StochasticGradientPlay(2.0, 8.0, num_rounds=2000, num_points=65)
     solution = gtrade.solve(problem, learner, key=jax.random.key(0))
     rates = np.asarray(solution.value.rates[-1])
-    exact = line_equilibrium(problem.stage_game(), 64)
+    exact = best_lines(problem.stage_game(), 64)
     np.testing.assert_allclose(rates, exact, atol=2e-4)
     schedules = np.cumsum(rates, axis=1) / 64
     times = np.arange(1, 65) / 64
@@ -148,9 +160,11 @@ def test_other_learners_converge():
 def test_the_leader_without_noise_is_gradient_play_with_half_steps():
     key, fast = jax.random.key(1), {"num_rounds": 50, "num_points": 6}
     for start in ("even", "random"):
-        leader = PerturbedLeader(0.0, start=start, **fast).solve(game(), key=key)
+        leader = gtrade.solve(
+            game(), PerturbedLeader(0.0, start=start, **fast), key=key
+        )
         gradient = StochasticGradientPlay(0.5, 1.0, start=start, **fast)
-        played = gradient.solve(game(), key=key)
+        played = gtrade.solve(game(), gradient, key=key)
         np.testing.assert_allclose(
             leader.value.rates, played.value.rates, rtol=1e-9, atol=1e-9
         )
