@@ -48,7 +48,7 @@ def random_cases(rng, horizon, count=40):
 @pytest.mark.parametrize(
     ("x64", "horizon", "low", "high"),
     [
-        # The paper's box takes longest by far: in one width only, if it has to be quick.
+        # The paper's box takes longest by far: quick tests see it in one width only.
         pytest.param(
             x64,
             *box,
