@@ -36,7 +36,8 @@ def test_all_devices_give_what_one_gives():
         permanent_impact=np.linspace(0, 5, 4 * len(jax.local_devices())),
     )
     size = len(games.permanent_impact)
-    solver = share_among(gtrade.FTPL(num_rounds=30).prepare(games), size)
+    solver = gtrade.FTPL(num_rounds=30, perturbation="linear")
+    solver = share_among(solver.prepare(games), size)
     keys = jax.random.split(jax.random.key(0), size)
 
     def solve(game, solver, key):

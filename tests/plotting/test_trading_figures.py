@@ -27,7 +27,7 @@ CASES = {
     "positions": ({"problem.targets.1": [0, 5]}, {}),
     "texts": ({"solver.perturbation": ["full", "linear"]}, {}),
     "zipped": ({(KAPPA, NOISE): [(0.0, 1.0), (1.0, 2.0)]}, {}),
-    "many categories": ({"problem.targets": [[i, 10] for i in range(40)]}, {}),
+    "many categories": ({"problem.targets": [[i, 10] for i in range(24)]}, {}),
     "many players": ({KAPPA: KAPPAS}, {"num_players": 50}),
     "failed rows": (
         {KAPPA: KAPPAS},

@@ -1,5 +1,7 @@
 """Closed form, dynamic programs and brute force answer alike, ties included."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from gtrade.responses.dynamic_programming import (
     shortest_schedule,
 )
 from gtrade.responses.separable import separable_response
+from gtrade.solving import supported_options
 from tests.references import kearns_shi as reference
 
 # Dyadic weights of all regimes: costs are exact in both float widths, ties included.
@@ -28,6 +31,8 @@ BOXES = [
     (6, -1, 1),
     (3, 2, 2),  # a single schedule
 ]
+# These compile for seconds: quick tests see them in one float width only.
+LARGE_BOXES = [(5, -5, 5), (5, 0, 4), (3, 1, 6), (4, -5, -1)]
 
 
 def targets_of(horizon, low, high):
@@ -42,7 +47,20 @@ def random_cases(rng, horizon, count=40):
     return linear, rng.choice(WEIGHTS, count)
 
 
-@pytest.mark.parametrize(("horizon", "low", "high"), BOXES)
+@pytest.mark.parametrize(
+    ("x64", "horizon", "low", "high"),
+    [
+        pytest.param(
+            x64,
+            *box,
+            marks=[pytest.mark.slow] * (x64 and box in LARGE_BOXES),
+            id=f"{'f64' if x64 else 'f32'}-{box}",
+        )
+        for x64 in (False, True)
+        for box in BOXES
+    ],
+    indirect=["x64"],
+)
 def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low, high):
     rng = np.random.default_rng(4)
     dtype = np.float64 if x64 else np.float32
@@ -64,7 +82,11 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
         )
         return closed, unrolled, scanned
 
-    each = jax.jit(jax.vmap(respond, in_axes=(0, 0, None)))
+    each = jax.jit(
+        jax.vmap(respond, in_axes=(0, 0, None)),
+        # Those of FTPL, which unrolls the program.
+        compiler_options=supported_options(gtrade.FTPL.cpu_compiler_options),
+    )
     for target in targets_of(horizon, low, high):
         schedules = reference.enumerate_schedules(horizon, target, low, high)
         linear, weight = random_cases(rng, horizon)
@@ -75,21 +97,32 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
             np.testing.assert_array_equal(answer, expected)
 
 
-@pytest.mark.parametrize(("horizon", "low", "high"), BOXES)
+# A kind each: the paper's, selling only, many steps with ties.
+FEW_BOXES = [(5, -5, 5), (4, -5, -1), (6, -1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("horizon", "low", "high"),
+    [
+        box if box in FEW_BOXES else pytest.param(*box, marks=pytest.mark.slow)
+        for box in BOXES
+    ],
+)
 def test_threshold_search_equals_counting(monkeypatch, x64, horizon, low, high):
     rng = np.random.default_rng(5)
     linear, weight = random_cases(rng, horizon, count=50)
     dtype = np.float64 if x64 else np.float32
-
-    def respond(target):
-        return jax.vmap(
-            lambda g, w: separable_response(g, w, target, min_trade=low, max_trade=high)
-        )(jnp.asarray(linear, dtype), jnp.asarray(weight, dtype))
-
-    targets = jnp.asarray(targets_of(horizon, low, high))
-    counted = jax.jit(jax.vmap(respond))(targets)
+    targets = targets_of(horizon, low, high)
+    lanes = (
+        np.tile(linear.astype(dtype), (len(targets), 1)),
+        np.tile(weight.astype(dtype), len(targets)),
+        np.repeat(targets, len(linear)),
+    )
+    box = {"min_trade": low, "max_trade": high}
+    each = jax.vmap(functools.partial(separable_response, **box))
+    counted = jax.jit(each)(*lanes)
     monkeypatch.setattr(separable, "_MAX_COUNTED_STEPS", 0)
-    searched = jax.jit(jax.vmap(lambda target: respond(target)))(targets)
+    searched = jax.jit(lambda *lanes: each(*lanes))(*lanes)
     np.testing.assert_array_equal(searched, counted)
 
 
@@ -140,6 +173,8 @@ def test_perturbed_costs_in_both_forms(
     monkeypatch.setattr(dynamic_programming, "MAX_UNROLLED_ARCS", max_unrolled)
     rng = np.random.default_rng(7)
     horizon, low, high, target = 4, -2, 3, 4
+    options = {"min_trade": low, "max_trade": high, "target_range": target_range}
+    respond = jax.jit(functools.partial(quadratic_response, **options))
     for kappa in (0.0, 1.0, 3.5):
         linear = rng.uniform(0, 20, horizon)
         noise = rng.uniform(0, 5, horizon)
@@ -150,17 +185,7 @@ def test_perturbed_costs_in_both_forms(
             return linear[t] * a + weight * a * a + path
 
         expected, value = reference.dynamic_program(cost, horizon, target, low, high)
-        answer = quadratic_response(
-            jnp.asarray(linear),
-            jnp.asarray(weight),
-            jnp.asarray(noise),
-            jnp.asarray(kappa),
-            jnp.asarray(target),
-            min_trade=low,
-            max_trade=high,
-            target_range=target_range,
-        )
-        answer = np.asarray(answer)
+        answer = np.asarray(respond(linear, weight, noise, kappa, target))
         np.testing.assert_array_equal(answer, expected)
         assert value == pytest.approx(
             sum(cost(t, answer[:t].sum(), answer[t]) for t in range(horizon))
@@ -170,28 +195,26 @@ def test_perturbed_costs_in_both_forms(
 def test_long_schedules_fill_several_words(monkeypatch, in_float64):
     monkeypatch.setattr(dynamic_programming, "_WORD_BITS", 5)
     rng = np.random.default_rng(8)
-    horizon, box = 5, {"min_trade": -1, "max_trade": 2}  # 2 bits a step, 2 a word
-    linear, noise = jnp.asarray(rng.uniform(0, 9, (2, 6, horizon)))
+    linear, noise = rng.uniform(0, 9, (2, 6, 5))
 
-    def respond(target):
-        each = jax.vmap(
-            lambda g, n: quadratic_response(
-                g,
-                jnp.float64(0.5),
-                n,
-                jnp.float64(1.5),
-                jnp.int32(target),
-                target_range=(-2, 5),
-                **box,
-            )
+    def respond(g, n, target):
+        box = {"min_trade": -1, "max_trade": 2}  # 2 bits a step, 2 a word
+        return quadratic_response(
+            g,
+            jnp.float64(0.5),
+            n,
+            jnp.float64(1.5),
+            target,
+            target_range=(-2, 5),
+            **box,
         )
-        return jax.jit(each)(linear, noise)
 
-    for target in (-2, 5):
-        unrolled = respond(target)
-        with monkeypatch.context() as patch:
-            patch.setattr(dynamic_programming, "MAX_UNROLLED_ARCS", 0)
-            np.testing.assert_array_equal(unrolled, respond(target))
+    # For each linear term and noise, at both ends of the range.
+    lanes = np.tile(linear, (2, 1)), np.tile(noise, (2, 1)), np.repeat([-2, 5], 6)
+    unrolled = jax.jit(jax.vmap(respond))(*lanes)
+    monkeypatch.setattr(dynamic_programming, "MAX_UNROLLED_ARCS", 0)
+    scanned = jax.jit(jax.vmap(lambda *lane: respond(*lane)))(*lanes)
+    np.testing.assert_array_equal(unrolled, scanned)
 
 
 def test_any_one_step_cost(x64):
@@ -325,6 +348,7 @@ def test_scaling_costs_leaves_the_response(x64):
     dtype = np.float64 if x64 else np.float32
     linear = rng.normal(size=(30, 6)).astype(dtype)
 
+    @jax.jit
     def respond(scale):
         return jax.vmap(
             lambda g: separable_response(

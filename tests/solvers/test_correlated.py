@@ -22,6 +22,8 @@ from tests.references.cost_tables import (
 from tests.references.equilibria import cost_tables
 
 CONCEPTS = ("cce", "ce")
+# A box of several tests: a game's costs are compiled for its sizes.
+BOX = {"low": -1, "high": 2}
 
 
 def trading_game(kappa=1.0, targets=(4, 4), horizon=3, low=-4, high=4, **general):
@@ -176,9 +178,7 @@ def test_batches_give_what_single_games_give(in_float64, concept):
     batch = gtrade.solve_batch(games, CorrelatedLP(concept=concept))
     assert gtrade.status_names(batch.status).tolist() == ["converged"] * 3
     singles = [
-        gtrade.solve(
-            trading_game(kappa, target, low=-1, high=2), CorrelatedLP(concept=concept)
-        )
+        gtrade.solve(trading_game(kappa, target, **BOX), CorrelatedLP(concept=concept))
         for kappa, target in zip(kappas, targets, strict=True)
     ]
     sizes = np.stack([one.value.num_actions for one in singles])
@@ -196,11 +196,10 @@ def test_batches_give_what_single_games_give(in_float64, concept):
 @pytest.mark.parametrize("concept", CONCEPTS)
 def test_relabelled_players_and_other_units(in_float64, concept):
     solver = CorrelatedLP(concept=concept)
-    numbers = {"kappa": 0.9, "low": -1, "high": 3}
-    one = gtrade.solve(trading_game(targets=(3, 1), **numbers), solver)
-    other = gtrade.solve(trading_game(targets=(1, 3), **numbers), solver)
-    _, costs = cost_tables(0.9, (3, 1), 3, -1, 3)
-    _, swapped = cost_tables(0.9, (1, 3), 3, -1, 3)
+    one = gtrade.solve(trading_game(0.9, (3, -1), **BOX), solver)
+    other = gtrade.solve(trading_game(0.9, (-1, 3), **BOX), solver)
+    _, costs = cost_tables(0.9, (3, -1), 3, -1, 2)
+    _, swapped = cost_tables(0.9, (-1, 3), 3, -1, 2)
     np.testing.assert_allclose(welfare(one, costs), welfare(other, swapped), atol=1e-9)
     table = np.random.default_rng(1).normal(size=(2, 4, 4))
     base = gtrade.solve(BimatrixGame(costs_row=table[0], costs_col=table[1]), solver)
@@ -223,7 +222,7 @@ def test_dominated_deviations_are_left_out():
 @pytest.mark.parametrize("concept", CONCEPTS)
 def test_answers_have_the_announced_shapes(x64, concept):
     games = [
-        trading_game(targets=(1, 2), low=-1, high=2),
+        trading_game(targets=(1, 2), **BOX),
         BimatrixGame(costs_row=np.eye(2, 3), costs_col=np.ones((2, 3))),
     ]
     for game in games:
@@ -288,7 +287,8 @@ def test_failures_have_a_status_and_no_numbers(in_float64, monkeypatch):
         return type(result)({**result, "status": 4})
 
     monkeypatch.setattr(correlated_programs.scipy.optimize, "linprog", fail)
-    solution = gtrade.solve(trading_game(targets=(1, 2)), CorrelatedLP(concept="ce"))
+    game = trading_game(targets=(1, 2), **BOX)
+    solution = gtrade.solve(game, CorrelatedLP(concept="ce"))
     assert solution.status == Status.stalled
     assert methods == ["highs-ipm", "highs-ds"]
     for x in jax.tree.leaves(solution.value):
@@ -296,7 +296,7 @@ def test_failures_have_a_status_and_no_numbers(in_float64, monkeypatch):
     assert np.isnan(solution.residual)
     methods.clear()
     monkeypatch.setattr(correlated_programs, "_MOST_ROWS", 1)
-    gtrade.solve(trading_game(targets=(1, 2)), CorrelatedLP())
+    gtrade.solve(game, CorrelatedLP())
     assert methods == ["highs-ds"]
 
 

@@ -18,6 +18,12 @@ KINDS = {
 }
 
 
+def labelled(labels):
+    """Return solvers of a batch; labels as wide as a single one compile no more."""
+    labels = np.asarray(labels, np.int32)
+    return gtrade.make_batch(gtrade.LemkeHowson, initial_label=labels)
+
+
 def batch(payoffs_row, payoffs_col):
     return gtrade.make_batch(
         gtrade.BimatrixGame, payoffs_row=payoffs_row, payoffs_col=payoffs_col
@@ -97,7 +103,7 @@ def test_rectangular_games(in_float64, shape):
 )
 def test_known_games(in_float64, a, b, equilibria):
     labels = np.arange(2 * len(a))
-    solvers = gtrade.make_batch(gtrade.LemkeHowson, initial_label=labels)
+    solvers = labelled(labels)
     a, b = (np.tile(np.array(x, float), (len(labels), 1, 1)) for x in (a, b))
     solution = gtrade.solve_batch(batch(a, b), solvers)
     assert (status_names(solution.status) == "converged").all()
@@ -115,7 +121,7 @@ def test_every_label_reaches_an_equilibrium(in_float64):
     games = [rng.normal(size=(2, 3, 4)) for _ in range(12)]
     a, b = (np.repeat([g[i] for g in games], num_labels, axis=0) for i in (0, 1))
     labels = np.tile(np.arange(num_labels), len(games))
-    solvers = gtrade.make_batch(gtrade.LemkeHowson, initial_label=labels)
+    solvers = labelled(labels)
     solution = gtrade.solve_batch(batch(a, b), solvers)
     assert (status_names(solution.status) == "converged").all()
     rows, cols = np.array(solution.value.row), np.array(solution.value.col)
@@ -137,10 +143,7 @@ def test_labels_wrap_around(in_float64):
     a, b = np.random.default_rng(6).normal(size=(2, 84, 3, 4))
     labels = np.arange(84)
     one, other = (
-        gtrade.solve_batch(
-            batch(a, b), gtrade.make_batch(gtrade.LemkeHowson, initial_label=x)
-        )
-        for x in (labels, labels + 7)
+        gtrade.solve_batch(batch(a, b), labelled(x)) for x in (labels, labels + 7)
     )
     np.testing.assert_array_equal(one.value.row, other.value.row)
     np.testing.assert_array_equal(one.num_steps, other.num_steps)

@@ -22,6 +22,9 @@ KAPPAS = [0.0, 0.4, 1.0, 1.7, 1.99, 2.0, 2.01, 3.0, 6.0, 25.0]
 TARGETS = [(7, 7), (7, -3), (5, 0), (1, 2), (15, 4), (-10, 15)]
 
 
+follow = jax.jit(follow_path, static_argnames="max_pivots")
+
+
 def make(targets, kappas, **box):
     return gtrade.make_batch(
         gtrade.TradingGame,
@@ -88,11 +91,10 @@ def test_a_path_ends_in_a_solution_of_the_conditions(in_float64, kappa):
         permanent_impact=kappa,
     )
     start = jnp.asarray([[5] * 9 + [4] * 3, [-3] * 7 + [-2] * 5], jnp.int32)
-    follow = jax.jit(lambda attempt: follow_path(game, start, attempt, 3000))
     impact = np.eye(horizon) + kappa * np.tril(np.ones((horizon, horizon)), -1)
     num_found = 0
     for attempt in range(NUM_ATTEMPTS):
-        found = follow(attempt)
+        found = follow(game, start, attempt, max_pivots=3000)
         if not found.is_found:
             continue
         num_found += 1
