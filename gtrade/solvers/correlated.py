@@ -159,6 +159,9 @@ class CorrelatedLP(AbstractHostSolver):
         return jax.tree.map(_padded, solution, like)
 
 
+_compiled_costs = jax.jit(joint_costs)
+
+
 def _normal_form(
     problem: BimatrixGame | TradingGame, sizes: tuple[int, ...]
 ) -> tuple[np.ndarray | None, np.ndarray]:
@@ -182,7 +185,7 @@ def _normal_form(
         exact = jax.tree.map(
             lambda x: x.astype(np.float64) if x.dtype.kind == "f" else x, problem
         )
-        costs = np.asarray(joint_costs(exact, padded))
+        costs = np.asarray(_compiled_costs(exact, padded))
     own = tuple(slice(len(flows)) for flows in listed)
     return schedules, costs[:, *own]
 
