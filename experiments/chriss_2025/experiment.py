@@ -12,7 +12,7 @@ sys.path.append(str(HERE.parent))
 import common
 from common import publish, read_arguments, run_all, write
 
-__all__ = ["HERE", "at_times", "float64", "publish", "read_arguments", "run"]
+__all__ = ["HERE", "at_times", "batched", "float64", "publish", "read_arguments", "run"]
 __all__ += ["run_all", "solve", "spec_problem", "write"]
 
 run = functools.partial(common.run, HERE / "specs")
@@ -46,6 +46,14 @@ def solve(game, num_points=101):
     solution = run(game, solver)
     gtrade.raise_unless_converged(solution)
     return solution.value
+
+
+@functools.cache
+def batched(function):
+    """Return a function of one game for batches, compiled as one program."""
+    import jax
+
+    return jax.jit(jax.vmap(function))
 
 
 def at_times(paths, values, times):
