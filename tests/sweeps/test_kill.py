@@ -48,7 +48,8 @@ def test_twenty_kills(tmp_path, monkeypatch):
 
     def start(folder, chunk):
         here, there = context.Pipe(duplex=False)
-        process = context.Process(target=work, args=(folder, chunk, there))
+        arguments = folder, chunk, there
+        process = context.Process(target=work, args=arguments, daemon=True)
         process.start()
         there.close()
         assert here.poll(60)
