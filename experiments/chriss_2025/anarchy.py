@@ -3,7 +3,7 @@
 import closed_forms
 import drawing
 import numpy as np
-from experiment import float64, read_arguments, solve, write
+from experiment import batched, float64, read_arguments, solve, write
 
 NUM_FIRMS = (2, 3, 5, 10, 20)
 KAPPAS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -122,15 +122,13 @@ def uncertain(arguments, kappas):
 
 def ratios(**columns):
     """Return prices of anarchy of a batch of games."""
-    import jax
-
     import gtrade
     from gtrade.problems.position_costs import planner_costs, total_costs
 
     games = gtrade.make_batch(gtrade.PositionBuilding, **columns)
     paths = solve(games, num_points=3)
-    total = jax.vmap(total_costs)(games, paths)
-    return np.asarray(total / jax.vmap(planner_costs)(games))[:, 0]
+    total = batched(total_costs)(games, paths)
+    return np.asarray(total / batched(planner_costs)(games))[:, 0]
 
 
 if __name__ == "__main__":

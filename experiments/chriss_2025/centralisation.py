@@ -8,7 +8,7 @@ of Chriss 2024, arXiv 2410.13583.)
 
 import closed_forms
 import numpy as np
-from experiment import float64, read_arguments, solve, write
+from experiment import batched, float64, read_arguments, solve, write
 
 KAPPAS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0)
 SIZES = ((2, 1), (5, 1), (5, 5), (5, 20), (20, 20))  # m, M
@@ -79,8 +79,6 @@ def rival_cost(kappa, inside, outside, number):
 
 def largest_gap(rows, sizes):
     """Return how far closed forms and solved games are apart, relative."""
-    import jax
-
     import gtrade
     from gtrade.problems.position_costs import expected_costs
 
@@ -97,7 +95,7 @@ def largest_gap(rows, sizes):
                 num_types=(1,) * len(targets),
             )
             paths = solve(games, num_points=3)
-            costs = np.asarray(jax.vmap(expected_costs)(games, paths))
+            costs = np.asarray(batched(expected_costs)(games, paths))
             closed = np.array([closed_forms.costs(k, targets) for k in kappas])
             gap = max(gap, (np.abs(costs - closed) / costs.sum(1)[:, None]).max())
     return gap

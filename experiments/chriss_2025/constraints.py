@@ -7,7 +7,7 @@ import itertools
 
 import closed_forms
 import numpy as np
-from experiment import float64, read_arguments, write
+from experiment import batched, float64, read_arguments, write
 
 KAPPAS = (0.1, 0.5, 10.0, 50.0)
 RATIOS = (1.0, 5.0, 10.0, 20.0)
@@ -20,7 +20,7 @@ def main(argv=None):
     """Tabulate and draw both kinds of limits."""
     arguments = read_arguments(__doc__, argv)
     kappas = (0.5, 10.0) if arguments.is_smoke else KAPPAS
-    ratios = (1.0, 5.0) if arguments.is_smoke else RATIOS
+    ratios = (5.0, 10.0) if arguments.is_smoke else RATIOS
     num_points = 17 if arguments.is_smoke else NUM_POINTS
     with float64():
         buying = solve_all(kappas, ratios, "upper", OVERBUYING, num_points)
@@ -65,8 +65,6 @@ def main(argv=None):
 
 def solve_all(kappas, ratios, side, limits, num_points):
     """Return a row for every kappa, ratio and limit; no limit comes first."""
-    import jax
-
     import gtrade
     from gtrade.problems.position_costs import expected_costs
     from gtrade.verification.positions import line_gaps
@@ -82,9 +80,9 @@ def solve_all(kappas, ratios, side, limits, num_points):
     )
     solution = gtrade.solve_batch(games, gtrade.Constrained(num_points=num_points))
     gtrade.raise_unless_converged(solution)
-    costs = np.asarray(jax.vmap(expected_costs)(games, solution.value))
+    costs = np.asarray(batched(expected_costs)(games, solution.value))
     schedules = np.asarray(solution.value.schedules)
-    gaps = np.asarray(jax.vmap(line_gaps)(games, solution.value.schedules))
+    gaps = np.asarray(batched(line_gaps)(games, solution.value.schedules))
     rows = []
     for i, (kappa, ratio, limit) in enumerate(points):
         free = costs[i - i % len(limits)]

@@ -12,10 +12,13 @@ sys.path.append(str(HERE.parent))
 import common
 from common import publish, read_arguments, run_all, write
 
-__all__ = ["HERE", "at_times", "float64", "publish", "read_arguments", "run"]
-__all__ += ["run_all", "solve", "spec_problem", "write"]
+__all__ = ["HERE", "SMOKE_POINTS", "at_times", "batched", "float64", "publish"]
+__all__ += ["read_arguments", "run", "run_all", "solve", "spec_problem", "write"]
 
 run = functools.partial(common.run, HERE / "specs")
+
+# Times of schedules in tiny runs: those of `solve`, so that games share its programs.
+SMOKE_POINTS = 101
 
 
 def float64():
@@ -36,7 +39,7 @@ def spec_problem(name):
     return arguments(load_spec(HERE / "specs" / f"{name}.toml").problem)
 
 
-def solve(game, num_points=101):
+def solve(game, num_points=SMOKE_POINTS):
     """Return the equilibrium paths of a game, or of a batch of them."""
     import gtrade
     from gtrade.problems.base import is_batch
@@ -46,6 +49,14 @@ def solve(game, num_points=101):
     solution = run(game, solver)
     gtrade.raise_unless_converged(solution)
     return solution.value
+
+
+@functools.cache
+def batched(function):
+    """Return a function of one game for batches, compiled as one program."""
+    import jax
+
+    return jax.jit(jax.vmap(function))
 
 
 def at_times(paths, values, times):

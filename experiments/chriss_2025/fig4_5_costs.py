@@ -2,22 +2,24 @@
 
 import drawing
 import numpy as np
-from experiment import float64, read_arguments, solve, spec_problem, write
+from experiment import SMOKE_POINTS, float64, read_arguments, solve, spec_problem, write
 from fig1_3_strategies import type_names
 
 
 def main(argv=None):
     """Draw cumulative realised and expected costs of the two-by-two example."""
     arguments = read_arguments(__doc__, argv)
-    num_points = 21 if arguments.is_smoke else 101
+    num_points = SMOKE_POINTS if arguments.is_smoke else 101
     with float64():
+        import jax
+
         import gtrade
         from gtrade.problems.position_costs import cumulative_costs
 
         game = gtrade.PositionBuilding(**spec_problem("two_by_two"))
         paths = solve(game, num_points)
         realised = cumulative_realised(game, paths)
-        expected = np.asarray(cumulative_costs(game, paths))
+        expected = np.asarray(jax.jit(cumulative_costs)(game, paths))
         names = type_names(game)
         known = [complete_costs(game, k, r, num_points) for k, r in np.ndindex(2, 2)]
     targets = np.asarray(game.targets)

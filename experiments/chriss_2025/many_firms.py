@@ -5,6 +5,7 @@ that mean. Equilibria come from the spectral solver, the limit and the predicted
 distances from closed forms.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -72,9 +73,7 @@ def measure(kappa, number, drawn):
         mean_field_correction,
         mean_field_costs,
         mean_field_gain,
-        mean_field_profile,
     )
-    from gtrade.verification.positions import continuous_gaps
 
     times = np.linspace(0.0, 1.0, NUM_POINTS)
     spaced = MEAN + np.linspace(-1.0, 1.0, number)
@@ -87,13 +86,10 @@ def measure(kappa, number, drawn):
     solution = gtrade.solve_batch(games, gtrade.Spectral(num_points=NUM_POINTS))
     gtrade.raise_unless_converged(solution)
     evidence = gtrade.verify(games, solution)
-    limits = [
-        gtrade.mean_field_path(kappa, row, times, mean_target=MEAN) for row in targets
-    ]
-    away = np.abs(np.asarray(solution.value.schedules) - np.stack(limits))
+    limits, gains_from_leaving = compiled()
+    away = np.abs(np.asarray(solution.value.schedules) - limits(kappa, targets, times))
     distances = away.max(axis=(1, 2))
-    game = gtrade.PositionBuilding(np.full(number, kappa), spaced)
-    gains = continuous_gaps(game, mean_field_profile(kappa, spaced)) / number
+    gains = np.asarray(gains_from_leaving(kappa, spaced)) / number
     np.testing.assert_allclose(gains, mean_field_gain(kappa, MEAN, number), rtol=1e-6)
     mean_cost = float(mean_field_costs(kappa, spaced, mean_target=MEAN).mean())
     correction = np.abs(mean_field_correction(kappa, MEAN, times)).max()
@@ -109,6 +105,29 @@ def measure(kappa, number, drawn):
         "gain": float(gains.max()) / mean_cost,
         "exploitability": float(evidence["exploitability"][0]) / number / mean_cost,
     }
+
+
+@functools.cache
+def compiled():
+    """Return limit paths and gains from leaving them, one program for each size."""
+    import jax
+    import jax.numpy as jnp
+
+    import gtrade
+    from gtrade.problems.mean_field import mean_field_profile
+    from gtrade.verification.positions import continuous_gaps
+
+    def limits(kappa, targets, times):
+        def one(own):
+            return gtrade.mean_field_path(kappa, own, times, mean_target=MEAN)
+
+        return jax.vmap(one)(targets)
+
+    def gains(kappa, targets):
+        game = gtrade.PositionBuilding(jnp.full(targets.shape, kappa), targets)
+        return continuous_gaps(game, mean_field_profile(kappa, targets))
+
+    return jax.jit(limits), jax.jit(gains)
 
 
 def draw(rows):

@@ -15,7 +15,7 @@ from atlas import (
 )
 from paper_game import starts
 
-SMOKE = ['sweep={"problem.permanent_impact" = [1.0, 3.0]}']
+SMOKE = ['sweep={"problem.permanent_impact" = [0.5, 1.0, 3.0, 5.0]}']
 
 
 def main(argv=None):

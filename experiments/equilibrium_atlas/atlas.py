@@ -18,18 +18,27 @@ __all__ += ["read_arguments", "run", "run_all", "searched", "write"]
 
 run = functools.partial(common.run, HERE / "specs")
 
+# Most of a tiny run is compilation: sets this small are searched by one program instead
+# of two, and searches of the same lanes, shape and settings share it.
+MAX_SUPPORT, MAX_STEPS = 32, 100
+SMOKE_SEARCH = (
+    f"solver.max_support={MAX_SUPPORT}",
+    f"solver.max_steps={MAX_STEPS}",
+    "run.replications=1",
+)
+
 
 def searched(arguments, spec, **settings) -> list[dict[str, Any]]:
     """Return the equilibria found at every point, by random starts and the portfolio.
 
     Only those whose search has converged count.
     """
+    settings["smoke"] = [*settings.get("smoke", ()), *SMOKE_SEARCH]
     random = by_point(run(arguments, spec, **settings))
     settings["changes"] = [
         *settings.get("changes", ()),
         'solver.start="portfolio"',
     ]
-    settings["smoke"] = [*settings.get("smoke", ()), "run.replications=1"]
     if not arguments.is_smoke:
         settings["changes"].append("run.replications=1")
     first = by_point(run(arguments, spec, name=f"{spec}_portfolio", **settings))

@@ -5,11 +5,15 @@ import numpy as np
 from atlas import count_distinct, planner, read_arguments, searched, write
 from paper_game import starts
 
-KAPPA = '"problem.permanent_impact" = [1.0, 3.0]'
+KAPPA = "problem.permanent_impact"
+# Tiny sweeps of four games each, all of one shape: they share their programs.
 SMOKE = {
-    "map_horizon": '"problem.horizon" = [4, 5]',
-    "map_limits": 'zip={"problem.min_trade" = [-2, -5], "problem.max_trade" = [2, 5]}',
-    "map_targets": '"problem.targets" = [[10, 10], [10, 0]]',
+    "map_horizon": f'"problem.horizon" = [5], "{KAPPA}" = [0.5, 1.0, 3.0, 5.0]',
+    "map_limits": (
+        'zip={"problem.min_trade" = [-5], "problem.max_trade" = [5]},'
+        f' "{KAPPA}" = [0.5, 1.0, 3.0, 5.0]'
+    ),
+    "map_targets": f'"problem.targets" = [[10, 10], [10, 0]], "{KAPPA}" = [1.0, 3.0]',
 }
 LABELS = {
     "map_horizon": lambda p: f"T = {p['horizon']}",
@@ -27,8 +31,8 @@ def main(argv=None):
     """Tabulate the three sweeps and draw one map each."""
     arguments = read_arguments(__doc__, argv)
     maps = {}
-    for spec, axis in SMOKE.items():
-        points = searched(arguments, spec, smoke=[f"sweep={{{axis}, {KAPPA}}}"])
+    for spec, axes in SMOKE.items():
+        points = searched(arguments, spec, smoke=[f"sweep={{{axes}}}"])
         rows = [describe(point, LABELS[spec](point["problem"])) for point in points]
         note = (
             f"Nash equilibria found by {starts(points)}; extremes and `distinct` are"

@@ -12,7 +12,7 @@ from atlas import (
     write,
 )
 
-SMOKE = ['sweep={"problem.permanent_impact" = [1.0, 3.0]}']
+SMOKE = ['sweep={"problem.permanent_impact" = [0.5, 1.0, 3.0, 5.0]}']
 
 
 def main(argv=None):

@@ -3,7 +3,7 @@
 import math
 import time
 
-from atlas import read_arguments, write
+from atlas import MAX_SUPPORT, read_arguments, write
 
 TARGET = 10_000  # shares, of both players
 HORIZONS = (5, 20, 78, 390)  # 78 steps are five minutes of a trading day, 390 one
@@ -26,6 +26,8 @@ def main(argv=None):
     if arguments.is_smoke:
         target, horizons, kappas = 100, (5,), (1.0, 5.0)
     solver = gtrade.DoubleOracle(max_steps=MAX_STEPS)
+    if arguments.is_smoke:
+        solver = gtrade.DoubleOracle(max_steps=MAX_STEPS, max_support=MAX_SUPPORT)
     rows = []
     for horizon in horizons:
         # Room for eight times the even schedule, in both directions.

@@ -3,7 +3,7 @@
 import drawing
 import numpy as np
 from atlas import read_arguments, searched, write
-from maps import SMOKE as SMOKE_AXES
+from maps import SMOKE
 
 KAPPAS = (0.2, 1.0, 1.9, 2.5, 5.0)
 GAMES = {
@@ -16,8 +16,7 @@ GAMES = {
 def main(argv=None):
     """Tabulate and draw the equilibrium of the portfolio start."""
     arguments = read_arguments(__doc__, argv)
-    kappa = '"problem.permanent_impact" = [1.0, 3.0]'
-    sweep = f"sweep={{{SMOKE_AXES['map_targets']}, {kappa}}}"
+    sweep = f"sweep={{{SMOKE['map_targets']}}}"
     points = searched(arguments, "map_targets", smoke=[sweep])
     kappas = (1.0, 3.0) if arguments.is_smoke else KAPPAS
     rows, panels = [], {}

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from experiment import read_arguments, write
+from experiment import SMOKE_GAME, read_arguments, write
 
-HORIZON, TARGETS, LIMIT = 5, (10, 10), 5
+GAME = {"horizon": 5, "targets": [10, 10], "min_trade": -5, "max_trade": 5}
 KAPPAS = (1.0, 5.0)
 ROUNDS = (250, 1000, 4000, 16000)
 RUNS = 32
@@ -25,13 +25,14 @@ def main(argv=None):
     prepare_environment()
     from gtrade.plotting.learners import bound_check
 
-    rounds = (20, 40) if arguments.is_smoke else ROUNDS
+    rounds = (40,) if arguments.is_smoke else ROUNDS
     runs = 2 if arguments.is_smoke else RUNS
+    game = SMOKE_GAME if arguments.is_smoke else GAME
     rows = [
         row
         for perturbation in LEARNERS
         for num_rounds in rounds
-        for row in measure(perturbation, num_rounds, runs)
+        for row in measure(perturbation, num_rounds, runs, game)
     ]
     names = [name for *pair, _ in LEARNERS.values() for name in pair]
     rows.sort(key=lambda r: (r["kappa"], names.index(r["learner"]), r["rounds"]))
@@ -75,7 +76,7 @@ def finding(rows, longest):
     )
 
 
-def measure(perturbation, num_rounds, runs):
+def measure(perturbation, num_rounds, runs, numbers):
     """Return regret and bound of a learner, by kappa and level of noise."""
     import jax
 
@@ -87,12 +88,6 @@ def measure(perturbation, num_rounds, runs):
 
     with_theory, with_little, little = LEARNERS[perturbation]
     rule = {"num_rounds": num_rounds, "perturbation": perturbation}
-    numbers = {
-        "targets": TARGETS,
-        "horizon": HORIZON,
-        "min_trade": -LIMIT,
-        "max_trade": LIMIT,
-    }
     cases = []
     for kappa in KAPPAS:
         game = gtrade.TradingGame(permanent_impact=kappa, **numbers)

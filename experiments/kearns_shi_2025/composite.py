@@ -1,25 +1,24 @@
 """Composite FTPL beside the paper's FTPL: average regret of every run."""
 
 import numpy as np
-from experiment import read_arguments, run, write
+from experiment import SMOKE_PLAY, read_arguments, run, write
 
 KAPPAS = (1.0, 3.0, 5.0, 10.0)  # in the figure
 LOCKED = 10.0  # a run of composite FTPL with more average regret is locked in bad play
-SMOKE_ROUNDS = ["solver.num_rounds=60"]
 
 
 def main(argv=None):
     """Compare the runs of both learners."""
     arguments = read_arguments(__doc__, argv)
     tables = {
-        "KS25": run(arguments, "ftpl", smoke=SMOKE_ROUNDS),
-        "η = 5": run(arguments, "composite", smoke=SMOKE_ROUNDS),
+        "KS25": run(arguments, "ftpl", smoke=SMOKE_PLAY),
+        "η = 5": run(arguments, "composite", smoke=SMOKE_PLAY),
         "η = 10": run(
             arguments,
             "composite",
             name="composite-10",
             changes=["solver.noise=10.0"],
-            smoke=SMOKE_ROUNDS,
+            smoke=SMOKE_PLAY,
         ),
     }
     from gtrade.plotting.learners import run_clouds

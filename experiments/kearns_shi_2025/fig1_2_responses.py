@@ -1,5 +1,7 @@
 """Figures 1 and 2: best responses to four opponents, buying only and with selling."""
 
+import functools
+
 import numpy as np
 from experiment import read_arguments, write
 
@@ -53,10 +55,20 @@ def respond(opponent, kappa, min_trade, max_trade):
         max_trade=max_trade,
     )
     opponent = jnp.array(opponent)
-    own = gtrade.best_response(game, opponent)
+    own = compiled()(game, opponent)
     even = jnp.full_like(own, TARGET // HORIZON)
     costs = [float(game.costs(jnp.stack([a, opponent]))[0]) for a in (own, even)]
     return np.asarray(own), *costs
+
+
+@functools.cache
+def compiled():
+    """Return the best response, one program for all games with the same limits."""
+    import jax
+
+    import gtrade
+
+    return jax.jit(gtrade.best_response)
 
 
 def line(figure, name, opponent, kappa, own, cost, even):

@@ -1,7 +1,7 @@
 """Figure 3: cumulative and average regret of FTPL over the rounds."""
 
 import numpy as np
-from experiment import read_arguments, run, summary, write
+from experiment import SMOKE_PLAY, read_arguments, run, summary, write
 
 KAPPAS = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 SINGLE_RUNS = (1.0, 2.0, 3.0)
@@ -11,7 +11,7 @@ EARLY = (250, 500, 1000)  # rounds in the table
 def main(argv=None):
     """Draw mean regret and single runs."""
     arguments = read_arguments(__doc__, argv)
-    table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
+    table = run(arguments, "ftpl", smoke=SMOKE_PLAY)
     from gtrade.plotting.learners import regret_over_rounds, single_regrets
     from gtrade.plotting.points import lay_out, mean_and_error
 

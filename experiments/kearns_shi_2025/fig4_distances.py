@@ -1,6 +1,6 @@
 """Figure 4: distances of FTPL's play to three kinds of equilibrium against kappa."""
 
-from experiment import read_arguments, run, summary, write
+from experiment import SMOKE_PLAY, read_arguments, run, summary, write
 
 COLUMNS = ("distance_to_cce", "distance_to_ce", "distance_to_nash")
 
@@ -8,7 +8,7 @@ COLUMNS = ("distance_to_cce", "distance_to_ce", "distance_to_nash")
 def main(argv=None):
     """Draw the distances of the shared run."""
     arguments = read_arguments(__doc__, argv)
-    table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
+    table = run(arguments, "ftpl", smoke=SMOKE_PLAY)
     from gtrade.plotting.trading import distances
 
     rows = summary(table, COLUMNS)

@@ -1,6 +1,6 @@
 """Figure 5: how far joint play is from independent play against kappa."""
 
-from experiment import read_arguments, run, summary, write
+from experiment import SMOKE_PLAY, read_arguments, run, summary, write
 
 COLUMNS = ("tv_distance", "tv_distance_ks25")
 
@@ -8,7 +8,7 @@ COLUMNS = ("tv_distance", "tv_distance_ks25")
 def main(argv=None):
     """Draw both forms of total variation of the shared run."""
     arguments = read_arguments(__doc__, argv)
-    table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
+    table = run(arguments, "ftpl", smoke=SMOKE_PLAY)
     from gtrade.plotting.trading import correlation
 
     rows = summary(table, COLUMNS)

@@ -1,7 +1,7 @@
 """Figure 6: the schedules that FTPL plays, and how often, over the rounds."""
 
 import numpy as np
-from experiment import read_arguments, run, write
+from experiment import SMOKE_PLAY, read_arguments, run, write
 
 KAPPAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 RUNS = 10
@@ -16,7 +16,7 @@ def main(argv=None):
         "ftpl",
         name="ftpl_schedules",
         changes=CHANGES,
-        smoke=["solver.num_rounds=200"],
+        smoke=SMOKE_PLAY,
     )
     from gtrade.plotting.play import actions
     from gtrade.plotting.points import lay_out

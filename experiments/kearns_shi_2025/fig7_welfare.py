@@ -2,19 +2,19 @@
 
 import fig6_actions
 import numpy as np
-from experiment import read_arguments, run, summary, write
+from experiment import SMOKE_PLAY, read_arguments, run, summary, write
 
 
 def main(argv=None):
     """Draw welfare, and the concentration of flow that explains it."""
     arguments = read_arguments(__doc__, argv)
-    table = run(arguments, "ftpl", smoke=["solver.num_rounds=60"])
+    table = run(arguments, "ftpl", smoke=SMOKE_PLAY)
     actions = run(
         arguments,
         "ftpl",
         name="ftpl_schedules",
         changes=fig6_actions.CHANGES,
-        smoke=["solver.num_rounds=200"],
+        smoke=SMOKE_PLAY,
     )
     from gtrade.plotting.points import lay_out, mean_and_error
     from gtrade.plotting.trading import flow_concentration, least_total_cost, welfare

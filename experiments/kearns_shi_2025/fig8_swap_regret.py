@@ -1,13 +1,12 @@
 """Figure 8: no-swap-regret play (TreeSwap over FTPL) beside plain FTPL."""
 
-from experiment import read_arguments, run, summary, write
+from experiment import SMOKE_PLAY, read_arguments, run, summary, write
 
 COLUMNS = ("distance_to_ce", "distance_to_cce", "distance_to_nash", "welfare")
 ROUNDS = 22500  # 150^2, as many as TreeSwap plays
 LESS_NOISE = (
     10.0  # besides the paper's 50: TreeSwap's learners see only 150 meta-rounds
 )
-SMOKE_ROUNDS = ["solver.num_rounds=60"]
 SMOKE_SWAP = ["solver.branching=8"]
 
 
@@ -28,9 +27,9 @@ def main(argv=None):
             changes=[f"solver.noise={LESS_NOISE}"],
             smoke=SMOKE_SWAP,
         ),
-        "ftpl, 2500 rounds": run(arguments, "ftpl", smoke=SMOKE_ROUNDS),
+        "ftpl, 2500 rounds": run(arguments, "ftpl", smoke=SMOKE_PLAY),
         "ftpl, 22 500 rounds": run(
-            arguments, "ftpl", name="ftpl_22500", changes=as_long, smoke=SMOKE_ROUNDS
+            arguments, "ftpl", name="ftpl_22500", changes=as_long, smoke=SMOKE_PLAY
         ),
     }
     from gtrade.plotting.learners import comparison
