@@ -12,13 +12,13 @@ sys.path.append(str(HERE.parent))
 import common
 from common import publish, read_arguments, run_all, write
 
-__all__ = ["HERE", "SMOKE_POINTS", "at_times", "batched", "float64", "publish"]
+__all__ = ["HERE", "POINTS", "at_times", "batched", "float64", "publish"]
 __all__ += ["read_arguments", "run", "run_all", "solve", "spec_problem", "write"]
 
 run = functools.partial(common.run, HERE / "specs")
 
-# Times of schedules in tiny runs: those of `solve`, so that games share its programs.
-SMOKE_POINTS = 101
+# Times of schedules, in tiny runs too: all games of a shape then share a program.
+POINTS = 101
 
 
 def float64():
@@ -39,7 +39,7 @@ def spec_problem(name):
     return arguments(load_spec(HERE / "specs" / f"{name}.toml").problem)
 
 
-def solve(game, num_points=SMOKE_POINTS):
+def solve(game, num_points=POINTS):
     """Return the equilibrium paths of a game, or of a batch of them."""
     import gtrade
     from gtrade.problems.base import is_batch

@@ -6,7 +6,7 @@ known. Figure 2: the prior shifts. Figure 3: a type that is not there grows.
 
 import drawing
 import numpy as np
-from experiment import SMOKE_POINTS, float64, read_arguments, solve, spec_problem, write
+from experiment import POINTS, float64, read_arguments, solve, spec_problem, write
 
 # Probability that firm 2 is of type 1, whatever firm 1 is (figure 2).
 PROBABILITIES = (0.01, 0.25, 0.5, 0.75, 0.99)
@@ -17,7 +17,7 @@ GROWING = (5.0, 10.0, 20.0, 40.0)
 def main(argv=None):
     """Draw the three figures, with a table of initial rates each."""
     arguments = read_arguments(__doc__, argv)
-    num_points = SMOKE_POINTS if arguments.is_smoke else 201
+    num_points = POINTS if arguments.is_smoke else 201
     with float64():
         active_pairs(arguments, num_points)
         shifting_priors(arguments, num_points)

@@ -2,14 +2,13 @@
 
 import drawing
 import numpy as np
-from experiment import SMOKE_POINTS, float64, read_arguments, solve, spec_problem, write
+from experiment import float64, read_arguments, solve, spec_problem, write
 from fig1_3_strategies import type_names
 
 
 def main(argv=None):
     """Draw cumulative realised and expected costs of the two-by-two example."""
     arguments = read_arguments(__doc__, argv)
-    num_points = SMOKE_POINTS if arguments.is_smoke else 101
     with float64():
         import jax
 
@@ -17,13 +16,13 @@ def main(argv=None):
         from gtrade.problems.position_costs import cumulative_costs
 
         game = gtrade.PositionBuilding(**spec_problem("two_by_two"))
-        paths = solve(game, num_points)
+        paths = solve(game)
         realised = cumulative_realised(game, paths)
         expected = np.asarray(jax.jit(cumulative_costs)(game, paths))
         names = type_names(game)
-        known = [complete_costs(game, k, r, num_points) for k, r in np.ndindex(2, 2)]
+        known = [complete_costs(game, k, r) for k, r in np.ndindex(2, 2)]
     targets = np.asarray(game.targets)
-    middle = num_points // 2
+    middle = paths.num_points // 2
     rows = []
     for place, (k, r) in enumerate(np.ndindex(2, 2)):
         for firm, s in enumerate((k, 2 + r)):
@@ -68,7 +67,7 @@ def cumulative_realised(game, paths):
     return result
 
 
-def complete_costs(game, k, r, num_points):
+def complete_costs(game, k, r):
     """Return both firms' costs at own impacts where types k and r are known."""
     import gtrade
     from gtrade.problems.position_costs import expected_costs
@@ -77,7 +76,7 @@ def complete_costs(game, k, r, num_points):
     known = gtrade.PositionBuilding(
         np.asarray(game.permanent_impacts)[chosen], np.asarray(game.targets)[chosen]
     )
-    return np.asarray(expected_costs(known, solve(known, num_points)))
+    return np.asarray(expected_costs(known, solve(known)))
 
 
 def realised_figure(realised, targets, names, rows):

@@ -2,14 +2,14 @@
 
 import drawing
 import numpy as np
-from experiment import SMOKE_POINTS, float64, read_arguments, solve, spec_problem, write
+from experiment import POINTS, float64, read_arguments, solve, spec_problem, write
 from fig1_3_strategies import known_types, type_names
 
 
 def main(argv=None):
     """Draw every pair of active types beside what they would do if known."""
     arguments = read_arguments(__doc__, argv)
-    num_points = SMOKE_POINTS if arguments.is_smoke else 201
+    num_points = POINTS if arguments.is_smoke else 201
     with float64():
         import gtrade
 
