@@ -159,6 +159,7 @@ class CorrelatedLP(AbstractHostSolver):
         return jax.tree.map(_padded, solution, like)
 
 
+# A solver on the host is compiled by nobody else.
 _compiled_costs = jax.jit(joint_costs)
 
 
