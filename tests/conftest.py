@@ -17,6 +17,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(autouse=True)
+def _unchanged_settings():
+    """Notice who changes the float width for everybody."""
+    yield
+    assert not jax.config.jax_enable_x64, "left jax in float64"
+
+
 @pytest.fixture(params=[False, True], ids=["f32", "f64"])
 def x64(request):
     """Run a test in both float widths."""

@@ -19,15 +19,40 @@ def main(argv=None):
     prepare_environment()
     import jax
 
-    jax.config.update("jax_enable_x64", True)
     import gtrade
 
     target, horizons, kappas = TARGET, HORIZONS, KAPPAS
-    if arguments.is_smoke:
-        target, horizons, kappas = 100, (5,), (1.0, 5.0)
     solver = gtrade.DoubleOracle(max_steps=MAX_STEPS)
     if arguments.is_smoke:
+        target, horizons, kappas = 100, (5,), (1.0, 5.0)
         solver = gtrade.DoubleOracle(max_steps=MAX_STEPS, max_support=MAX_SUPPORT)
+    with jax.enable_x64(True):
+        rows = measure(target, horizons, kappas, solver)
+    note = (
+        f"Two players, {target} shares each. One solve each, on"
+        f" {'the GPU' if jax.default_backend() == 'gpu' else 'one CPU core'},"
+        " compilation not counted. `exploitability`: largest gain from a deviation,"
+        " relative to a player's cost, recomputed from the answer. `steps`: best"
+        f" responses from all starts, at most {MAX_STEPS} from one."
+    )
+    formats = dict.fromkeys(
+        ("horizon", "theta", "steps", "support_1", "support_2"), "d"
+    )
+    formats |= {
+        "kappa": "g",
+        "seconds": ".2g",
+        "exploitability": ".1e",
+        "cost_1": ".4g",
+    }
+    write(arguments, "atlas_scale", rows=rows, formats=formats, note=note)
+
+
+def measure(target, horizons, kappas, solver):
+    """Return a row for every game, timed after compilation."""
+    import jax
+
+    import gtrade
+
     rows = []
     for horizon in horizons:
         # Room for eight times the even schedule, in both directions.
@@ -66,23 +91,7 @@ def main(argv=None):
                 }
             )
             print(rows[-1], flush=True)
-    note = (
-        f"Two players, {target} shares each. One solve each, on"
-        f" {'the GPU' if jax.default_backend() == 'gpu' else 'one CPU core'},"
-        " compilation not counted. `exploitability`: largest gain from a deviation,"
-        " relative to a player's cost, recomputed from the answer. `steps`: best"
-        f" responses from all starts, at most {MAX_STEPS} from one."
-    )
-    formats = dict.fromkeys(
-        ("horizon", "theta", "steps", "support_1", "support_2"), "d"
-    )
-    formats |= {
-        "kappa": "g",
-        "seconds": ".2g",
-        "exploitability": ".1e",
-        "cost_1": ".4g",
-    }
-    write(arguments, "atlas_scale", rows=rows, formats=formats, note=note)
+    return rows
 
 
 if __name__ == "__main__":
