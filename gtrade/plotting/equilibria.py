@@ -47,10 +47,10 @@ def welfare(table: Results) -> Figure | None:
             return None
         low, high = int(np.nanargmin(mean)), int(np.nanargmax(mean))
         title = f"Equilibria cost {_number(mean[high])} in total"
-        if layout.names[low] and mean[high] > mean[low]:
+        if layout.name(low) and mean[high] > mean[low]:
             title = (
                 f"Equilibria cost {_number(mean[low])} in total at"
-                f" {layout.names[low]}, {_number(mean[high])} at {layout.names[high]}"
+                f" {layout.name(low)}, {_number(mean[high])} at {layout.name(high)}"
             )
     else:
         widest = int(np.nanargmax(worst - best))
@@ -59,8 +59,8 @@ def welfare(table: Results) -> Figure | None:
             f"{kind} cost between {_number(best[widest])} and"
             f" {_number(worst[widest])} in total"
         )
-        if layout.names[widest]:
-            title += f" at {layout.names[widest]}, where they differ most"
+        if layout.name(widest):
+            title += f" at {layout.name(widest)}, where they differ most"
     with style.style():
         figure, axes = style.new_figure(title=title)
         draw = Panel(axes, table, layout)
@@ -146,7 +146,7 @@ def support_sizes(table: Results) -> Figure | None:
     else:
         at = int(np.nanargmax(largest))
         title = f"A player mixes up to {largest[at]:.0f} strategies"
-        title += f" (at {layout.names[at]})" if layout.names[at] else ""
+        title += f" (at {layout.name(at)})" if layout.name(at) else ""
     with style.style():
         figure, axes = style.new_figure(height=3.0, title=title)
         draw = Panel(axes, table, layout)

@@ -42,8 +42,8 @@ def regret_over_rounds(
     title = f"Average regret ends at {final[high]:.2g}"
     if len(shown) > 1:
         title = (
-            f"Average regret ends between {final[low]:.2g} ({layout.names[low]})"
-            f" and {final[high]:.2g} ({layout.names[high]})"
+            f"Average regret ends between {final[low]:.2g} ({layout.name(low)})"
+            f" and {final[high]:.2g} ({layout.name(high)})"
         )
     with style.style():
         figure, panels = style.new_figure(1, 2, width=8.2, height=3.5, title=title)
@@ -57,7 +57,7 @@ def regret_over_rounds(
                 member = np.zeros(len(values), int)
                 mean, error, _ = mean_and_error(values, member, 1)
                 style.draw_mean(panel, rounds, mean[0], error[0], colour=colour)
-                at.append((rounds[-1], mean[0][-1], layout.names[i], colour))
+                at.append((rounds[-1], mean[0][-1], layout.name(i), colour))
         panels[0].set_title("cumulative")
         panels[1].set_title("average")
         panels[0].set_ylabel("regret (cost)")
@@ -95,13 +95,13 @@ def single_regrets(
             runs = curves[i].max(axis=-1)
             total = runs * np.arange(1, runs.shape[1] + 1)
             fall = (np.maximum.accumulate(total, axis=1) - total).max(axis=1)
-            falls[layout.names[i]] = fall.mean() / np.abs(total).max(axis=1).mean()
+            falls[layout.name(i)] = fall.mean() / np.abs(total).max(axis=1).mean()
             rounds = curve_rounds(runs.shape[1])
             for run, colour in zip(
                 total[:num_runs], style.sequence(num_runs), strict=False
             ):
                 panel.plot(rounds, run[rounds - 1], color=colour, linewidth=1)
-            panel.set_title(layout.names[i])
+            panel.set_title(layout.name(i))
             panel.set_xlabel("round")
             panel.margins(x=0.01)
         panels[0][0].set_ylabel("cumulative regret (cost)")

@@ -1,5 +1,6 @@
 """Panels along the axis of a sweep, shared by the figures of a run."""
 
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from matplotlib.figure import Figure
 
 from gtrade.plotting import style
 from gtrade.plotting.points import Layout, Results, mean_and_error
+
+_LABEL_WIDTH = 52
 
 
 def draw_all(
@@ -59,7 +62,15 @@ class Panel:
             style.draw_mean(self.axes, x, y, error, colour=colour, **marker)
         elif marker["marker"]:
             shown = np.where(np.isfinite(error), error, 0.0)
-            self.axes.errorbar(x, y, 2 * shown, fmt="o", color=colour, markersize=5)
+            self.axes.errorbar(
+                x,
+                y,
+                2 * shown,
+                fmt="o",
+                color=colour,
+                markersize=5,
+                rasterized=style.is_raster(x),
+            )
         else:
             self.axes.hlines(y, x - 0.3, x + 0.3, color=colour, linestyles="--")
             x = x + 0.3
@@ -85,7 +96,7 @@ class Panel:
         axes.set_ylabel(unit)
         if layout.is_joined:
             if is_alone:
-                axes.set_xlabel(layout.label)
+                axes.set_xlabel(textwrap.fill(layout.label, _LABEL_WIDTH))
             if layout.is_logarithmic:
                 axes.set_xscale("log")
         elif len(layout.points) == 1:
@@ -95,7 +106,9 @@ class Panel:
             at = np.arange(len(layout.points))
             if len(at) > 20:
                 at = np.linspace(0, len(at) - 1, 20).round().astype(int)
-            axes.set_xticks(at, [layout.names[i] for i in at], rotation=30, ha="right")
+            axes.set_xticks(
+                at, [layout.name(int(i)) for i in at], rotation=30, ha="right"
+            )
             axes.margins(x=0.1)
         if is_last:
             style.label_ends(axes, self._ends)

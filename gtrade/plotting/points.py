@@ -4,7 +4,7 @@ One swept number becomes the horizontal axis; what else is swept tells lines apa
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,7 +90,7 @@ class Layout:
         member: index of every row's point, shape (rows,).
         key: the swept key along the axis, None if no number is swept.
         x: place of every point on the axis, shape (points,).
-        names: every point in words, shape (points,).
+        values: what was swept, by key: one value a point.
         lines: which points are joined; at most six lines are shown.
         num_lines: lines that there are.
     """
@@ -99,9 +99,13 @@ class Layout:
     member: np.ndarray
     key: str | None
     x: np.ndarray
-    names: list[str]
+    values: Mapping[str, Sequence[Any]]
     lines: list[Line]
     num_lines: int
+
+    def name(self, point: int) -> str:
+        """Return a point in words, empty if nothing was swept."""
+        return _in_words(self.values, self.values, point)
 
     @property
     def is_joined(self) -> bool:
@@ -129,39 +133,55 @@ def lay_out(table: Results) -> Layout:
         table["point"], return_index=True, return_inverse=True
     )
     values = {
-        key: [_plain(table[key][i]) for i in first]
+        key: _plain_values(table[key], first)
         for key in table.swept
         if key in table.columns()
     }
-    names = [
-        ", ".join(
-            f"{symbol(key)} = {show(column[i])}" for key, column in values.items()
-        )
-        for i in range(len(points))
-    ]
     numeric = [k for k, column in values.items() if _is_axis(column)]
     if not numeric:
         x = np.arange(len(points), dtype=np.float64)
         one = [Line("", np.arange(len(points)))]
-        return Layout(points, member, None, x, names, one, 1)
+        return Layout(points, member, None, x, values, one, 1)
     key = max(numeric, key=lambda k: (k == _PREFERRED, len(set(values[k]))))
     x = np.array(values[key], np.float64)
     others = [k for k in values if k != key]
     if len(set(x)) == len(points):  # the other keys move along with the axis
         others = []
-    groups: dict[str, list[int]] = {}
-    for i in range(len(points)):
-        label = ", ".join(f"{symbol(k)} = {show(values[k][i])}" for k in others)
-        groups.setdefault(label, []).append(i)
+    groups = _groups([values[k] for k in others], len(points))
+    chosen = groups
+    if len(groups) > _MOST_LINES:
+        at = np.linspace(0, len(groups) - 1, _MOST_LINES).round().astype(int)
+        chosen = [groups[i] for i in at]
     lines = [
-        Line(label, np.array(sorted(at, key=lambda i: x[i])))
-        for label, at in groups.items()
+        Line(_in_words(values, others, own[0]), own[np.argsort(x[own], kind="stable")])
+        for own in chosen
     ]
-    chosen = lines
-    if len(lines) > _MOST_LINES:
-        at = np.linspace(0, len(lines) - 1, _MOST_LINES).round().astype(int)
-        chosen = [lines[i] for i in at]
-    return Layout(points, member, key, x, names, chosen, len(lines))
+    return Layout(points, member, key, x, values, lines, len(groups))
+
+
+def _in_words(
+    values: Mapping[str, Sequence[Any]], keys: Iterable[str], point: int
+) -> str:
+    return ", ".join(f"{symbol(key)} = {show(values[key][point])}" for key in keys)
+
+
+def _plain_values(column: Any, rows: np.ndarray) -> list[Any]:
+    """Return some rows of a column as hashable Python values."""
+    if isinstance(column, np.ndarray):
+        return [_tuple(value) for value in column[rows].tolist()]
+    return [_plain(column[i]) for i in rows]
+
+
+def _groups(columns: Sequence[Sequence[Any]], size: int) -> list[np.ndarray]:
+    """Return the points that agree in all columns, in the order of the first ones."""
+    member = np.zeros(size, np.int64)
+    for column in columns:
+        codes: dict[Any, int] = {}
+        own = np.array([codes.setdefault(value, len(codes)) for value in column])
+        _, member = np.unique(member * len(codes) + own, return_inverse=True)
+    order = np.argsort(member, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
+    return sorted(groups, key=lambda group: group[0])
 
 
 def mean_and_error(

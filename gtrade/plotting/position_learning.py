@@ -50,7 +50,7 @@ def distances(table: Results) -> Figure | None:
     first = curves[kept[0]]
     slopes = {i: fitted_slope(rounds[i][0], first[i].mean(axis=0)) for i in shown}
     powers = ", ".join(
-        f"{slopes[i]:.2f}" + (f" ({layout.names[i]})" if layout.names[i] else "")
+        f"{slopes[i]:.2f}" + (f" ({layout.name(i)})" if layout.name(i) else "")
         for i in shown
     )
     title = "Mean squared distance to the Bayesian equilibrium goes as rounds to the"
@@ -74,7 +74,7 @@ def distances(table: Results) -> Figure | None:
                 # Bands that would reach 0 have no place on this axis.
                 error = np.minimum(error[0], 0.45 * mean[0])
                 style.draw_mean(panel, x, mean[0], error, colour=colour)
-                ends.append((x[-1], mean[0][-1], layout.names[i], colour))
+                ends.append((x[-1], mean[0][-1], layout.name(i), colour))
             panel.set_xscale("log")
             panel.set_xlabel("round")
             panel.set_title(_CURVES[name])

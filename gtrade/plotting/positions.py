@@ -53,7 +53,7 @@ def schedules(table: Results) -> Figure | None:
     title = "Positions over the day"
     if np.isfinite(share) and share > 0:
         title = f"By the middle of the day {share:.0%} of all targets are held"
-        title += f" (at {layout.names[shown[0]]})" if layout.names[shown[0]] else ""
+        title += f" (at {layout.name(shown[0])})" if layout.name(shown[0]) else ""
     names = labels(table, len(first))
     columns = min(len(shown), 4)
     rows = -(-len(shown) // columns)
@@ -73,7 +73,7 @@ def schedules(table: Results) -> Figure | None:
                 continue
             is_labelled = place == min(columns, len(shown)) - 1
             draw_paths(panel, paths[shown[place]], names if is_labelled else [])
-            panel.set_title(layout.names[shown[place]])
+            panel.set_title(layout.name(shown[place]))
             if place % columns == 0:
                 panel.set_ylabel("position (shares)")
             if place + columns >= len(shown):
@@ -152,7 +152,7 @@ def price_of_anarchy(table: Results) -> Figure | None:
         return None
     worst = int(np.nanargmax(shown))
     title = f"Together firms pay up to {shown[worst] - 1:.2%} more than they need to"
-    title += f" (at {layout.names[worst]})" if layout.names[worst] else ""
+    title += f" (at {layout.name(worst)})" if layout.name(worst) else ""
     with style.style():
         figure, axes = style.new_figure(title=title)
         draw = Panel(axes, table, layout)

@@ -23,6 +23,7 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
 INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
 
 _TITLE_SIZE = 10.5
+_MOST_VECTORS = 2000
 _SETTINGS = {
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -125,11 +126,23 @@ def draw_mean(
     **line: Any,
 ) -> None:
     """Draw a mean with a band of two standard errors; NaNs leave gaps."""
-    axes.plot(x, mean, color=colour, **line)
+    raster = is_raster(x)
+    axes.plot(x, mean, color=colour, rasterized=raster, **line)
     error = np.where(np.isfinite(error), error, 0.0)
     axes.fill_between(
-        x, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.17, linewidth=0
+        x,
+        mean - 2 * error,
+        mean + 2 * error,
+        color=colour,
+        alpha=0.17,
+        linewidth=0,
+        rasterized=raster,
     )
+
+
+def is_raster(x: np.ndarray) -> bool:
+    """Whether points are too many for vectors: an SVG of them would not open."""
+    return len(x) > _MOST_VECTORS
 
 
 def label_ends(

@@ -79,10 +79,10 @@ def correlation(table: Results) -> Figure | None:
         return None
     low, high = int(np.nanargmin(mean)), int(np.nanargmax(mean))
     title = f"Total variation from independent play is {mean[high]:.2g}"
-    if layout.names[low]:
+    if layout.name(low):
         title = (
-            f"Play is most correlated at {layout.names[high]} (total variation"
-            f" {mean[high]:.2g}), least at {layout.names[low]} ({mean[low]:.2g})"
+            f"Play is most correlated at {layout.name(high)} (total variation"
+            f" {mean[high]:.2g}), least at {layout.name(low)} ({mean[low]:.2g})"
         )
     return draw_columns(
         table,
@@ -114,7 +114,7 @@ def welfare(table: Results) -> Figure | None:
             f"Play costs up to {excess[worst]:.3g} a round more than the least possible"
             f" {least[worst]:.4g}"
         )
-    title += f" (at {layout.names[worst]})" if layout.names[worst] else ""
+    title += f" (at {layout.name(worst)})" if layout.name(worst) else ""
     with style.style():
         figure, axes = style.new_figure(title=title)
         draw = Panel(axes, table, layout)
@@ -159,7 +159,7 @@ def mean_schedules(table: Results) -> Figure | None:
     low, high = min(first, key=first.__getitem__), max(first, key=first.__getitem__)
     title = f"In the first step players buy {first[high]:.2g} shares on average"
     if len(shown) > 1 and first[high] > first[low]:
-        title += f" at {layout.names[high]}, {first[low]:.2g} at {layout.names[low]}"
+        title += f" at {layout.name(high)}, {first[low]:.2g} at {layout.name(low)}"
     columns = min(len(shown), 4 if len(shown) != 9 else 3)
     rows = -(-len(shown) // columns)
     with style.style():
@@ -177,7 +177,7 @@ def mean_schedules(table: Results) -> Figure | None:
                 panel.remove()
                 continue
             _draw_flows(panel, flows[shown[place]])
-            panel.set_title(layout.names[shown[place]])
+            panel.set_title(layout.name(shown[place]))
             if place % columns == 0:
                 panel.set_ylabel("mean flow (shares)")
             if place + columns >= len(shown):

@@ -11,6 +11,10 @@ KAPPA, NOISE, TARGETS = (
 )
 
 
+def names(layout):
+    return [layout.name(i) for i in range(len(layout.points))]
+
+
 def test_kappa_is_the_axis_and_other_keys_make_lines():
     table = make_table({NOISE: [1.0, 2.0, 3.0], KAPPA: [0.0, 1.0]}, replications=2)
     layout = lay_out(table)
@@ -31,20 +35,20 @@ def test_lines_are_sorted_along_the_axis():
 def test_keys_that_move_with_the_axis_make_no_lines():
     layout = lay_out(make_table({(KAPPA, NOISE): [(0.0, 5.0), (1.0, 9.0)]}))
     assert [line.label for line in layout.lines] == [""]
-    assert layout.names == ["κ = 0, η = 5", "κ = 1, η = 9"]
+    assert names(layout) == ["κ = 0, η = 5", "κ = 1, η = 9"]
 
 
 def test_lists_and_texts_are_categories():
     layout = lay_out(make_table({TARGETS: [[10, 10], [5, 20, 1]]}))
     assert layout.key is None
     np.testing.assert_array_equal(layout.x, [0, 1])
-    assert layout.names == ["targets = (10, 10)", "targets = (5, 20, 1)"]
+    assert names(layout) == ["targets = (10, 10)", "targets = (5, 20, 1)"]
     assert lay_out(make_table({NOISE: ["theory", "50"]})).key is None
 
 
 def test_without_a_sweep_there_is_one_point():
     layout = lay_out(make_table({}, replications=3))
-    assert layout.names == [""]
+    assert names(layout) == [""]
     np.testing.assert_array_equal(layout.member, [0, 0, 0])
 
 
@@ -86,3 +90,19 @@ def test_labels():
     assert axis_label("problem.new_number") == "new number"
     assert symbol("problem.targets.1") == "targets[1]"
     assert show([10.0, 0.125, 3]) == "(10, 0.125, 3)"
+
+
+def test_columns_are_read_once_however_many_points():
+    table = make_table({NOISE: [1.0, 2.0, 3.0], KAPPA: np.arange(50.0).tolist()})
+    read = []
+
+    class Counting:
+        manifest, swept, columns = table.manifest, table.swept, table.columns
+
+        def __getitem__(self, name):
+            read.append(name)
+            return table[name]
+
+    layout = lay_out(Counting())
+    assert layout.num_lines == 3
+    assert sorted(read) == sorted(["point", NOISE, KAPPA])
