@@ -1,6 +1,8 @@
 """`gtrade run`."""
 
+import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,10 +23,7 @@ SOME_WITHOUT_ANSWER = 3
 def run_command(arguments: "Run") -> int:
     """Solve or sweep, print or write the results, and return the exit code."""
     if arguments.executor == "ray":
-        raise CommandError(
-            "--executor ray: is not available in this version (it will need"
-            " `pip install gtrade[ray]`); use --executor local"
-        )
+        _prepare_ray(arguments)
     if arguments.chunk is not None and arguments.chunk < 1:
         raise CommandError(f"--chunk: must be at least 1; got {arguments.chunk}")
     from gtrade.sweeps.spec import load_spec
@@ -36,13 +35,15 @@ def run_command(arguments: "Run") -> int:
     from gtrade.sweeps.run import run_spec
 
     started = time.monotonic()
-    table = run_spec(
-        spec,
-        arguments.out,
-        chunk=arguments.chunk,
-        force_resume=arguments.force_resume,
-        is_shown=True,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # Ray's remarks belong there
+        table = run_spec(
+            spec,
+            arguments.out,
+            executor=arguments.executor,
+            chunk=arguments.chunk,
+            force_resume=arguments.force_resume,
+            is_shown=True,
+        )
     seconds = time.monotonic() - started
     if arguments.json is not None:
         _write_json(document(spec, table, seconds), arguments.json)
@@ -51,8 +52,21 @@ def run_command(arguments: "Run") -> int:
     elif arguments.out is not None:
         _write_report(table, arguments.out)
     counts = table.status_counts()
-    is_answered = set(counts) <= set(SUCCESS_NAMES)
+    is_whole = len(table) == spec.num_points * spec.run.replications
+    is_answered = is_whole and set(counts) <= set(SUCCESS_NAMES)
     return 0 if is_answered else SOME_WITHOUT_ANSWER
+
+
+def _prepare_ray(arguments: "Run") -> None:
+    """Refuse what cannot work; leave the accelerators to the workers."""
+    from gtrade.sweeps.packages import require
+
+    require("ray", "'gtrade[ray]'")
+    if arguments.out is None:
+        raise CommandError(
+            "--executor ray: needs --out DIR, a folder that all workers can write to"
+        )
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 def document(spec: "Spec", table: "Table", seconds: float) -> dict[str, Any]:

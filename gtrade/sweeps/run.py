@@ -1,193 +1,126 @@
 """Running a spec: groups into lanes, lanes into chunks, chunks into a store.
 
-The driver plans chunks of lanes that are still missing and hands them to a `Worker`,
-which computes and commits them. The local executor is the plain loop `_run_locally`;
-another executor replaces that loop alone. Chunks decide nothing about results.
+The driver hands out chunks of lanes that are still missing; an executor has them
+computed and committed: one after the other in this process (`LocalExecutor`), or by
+workers on many machines (`gtrade.sweeps.ray_executor`).
 """
 
 import dataclasses
-import math
-import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, Self
 
 import jax
-import numpy as np
 
-from gtrade.solution import SUCCESS_NAMES
+from gtrade.sweeps.chunks import Calls, Chunk, Failure, Lanes, Queue, Report
 from gtrade.sweeps.grid import Grid, Group
 from gtrade.sweeps.manifest import make_manifest
-from gtrade.sweeps.programs import GroupProgram
 from gtrade.sweeps.progress import Progress
-from gtrade.sweeps.rows import make_arrays, make_rows, swept_array
 from gtrade.sweeps.spec import Spec
-from gtrade.sweeps.store import MemoryStore, Store
-from gtrade.sweeps.table import Table, row_ids
-
-_SECONDS_PER_CHUNK = 5.0
-_MOST_ROWS_PER_CHUNK = 2**16
-_MOST_BYTES_PER_CHUNK = 2**28
-_BLOCK = 2**16
+from gtrade.sweeps.store import MemoryStore, Store, StoreError
+from gtrade.sweeps.table import Table
+from gtrade.sweeps.worker import Worker, device_facts
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Chunk:
-    """Lanes of one group that are computed and committed together.
+class Executor(Protocol):
+    """Has chunks computed and committed."""
 
-    Attributes:
-        group: index of the group.
-        rows: positions of the lanes' points within the group.
-        replications: the lanes' replication numbers.
-        width: lane width per device.
-    """
+    def __enter__(self) -> Self:
+        """Start workers."""
+        ...
 
-    group: int
-    rows: np.ndarray
-    replications: np.ndarray
-    width: int
+    def __exit__(self, *_: object) -> None:
+        """Stop them."""
+        ...
 
+    def device_facts(self) -> dict[str, Any]:
+        """Return platform, kind and number of a worker's devices."""
+        ...
 
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What came of a chunk: its file, how many rows have no answer, the width used."""
+    def open(self, grid: Grid, store: Any) -> None:
+        """Take chunks of this grid from now on, for this store."""
+        ...
 
-    name: str
-    num_rows: int
-    num_failed: int
-    width: int
-    seconds: float
+    def calls(self, group: int, width: int | None) -> Calls:
+        """Return the calls of a group, of a width that was chosen before if given."""
+        ...
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another chunk may be submitted before one is collected."""
+        ...
 
-class Worker:
-    """Computes chunks and commits them to a store; keeps one group compiled."""
+    def submit(self, chunk: Chunk) -> None:
+        """Have a chunk computed and committed."""
+        ...
 
-    def __init__(
-        self, grid: Grid, store: Store | MemoryStore, num_devices: int
-    ) -> None:
-        """Compile nothing yet.
-
-        Args:
-            grid: the validated grid.
-            store: where chunks are committed.
-            num_devices: local devices to use.
-        """
-        self.grid, self.store, self.num_devices = grid, store, num_devices
-        self._program: GroupProgram | None = None
-
-    def program(self, group: int) -> GroupProgram:
-        """Return the programs of a group; those of the last group are let go."""
-        if self._program is None or self._program.group.index != group:
-            members = self.grid.groups[group]
-            num_lanes = len(members.points) * self.grid.spec.run.replications
-            num_devices = min(self.num_devices, num_lanes)
-            self._program = GroupProgram(self.grid, members, num_devices=num_devices)
-        return self._program
-
-    def execute(self, chunk: Chunk) -> Report:
-        """Compute and commit a chunk, with narrower calls if memory runs out."""
-        started = time.monotonic()
-        program, width = self.program(chunk.group), chunk.width
-        while True:
-            try:
-                results = _run_calls(program, chunk, width)
-                break
-            except jax.errors.JaxRuntimeError as error:
-                if "RESOURCE_EXHAUSTED" not in str(error) or width == 1:
-                    raise
-                width = math.ceil(width / 2)
-        name = self.store.commit(*self._tables(chunk, results))
-        num_failed = int((~np.isin(results["status"], SUCCESS_NAMES)).sum())
-        seconds = time.monotonic() - started
-        return Report(name, len(chunk.rows), num_failed, width, seconds)
-
-    def _tables(self, chunk: Chunk, results: dict[str, np.ndarray]) -> tuple[Any, Any]:
-        spec = self.grid.spec
-        points = self.grid.groups[chunk.group].points[chunk.rows]
-        whole = {
-            key.key: column
-            for axis in spec.axes
-            for key, column in zip(axis.keys, axis.columns, strict=True)
-        }
-        swept = {
-            key.key: swept_array(key, self.grid.values(key.key, points), whole[key.key])
-            for key in spec.swept
-        }
-        rows = make_rows(
-            points=points,
-            replications=chunk.replications,
-            precision=spec.run.precision,
-            swept=swept,
-            results=results,
-            columns=spec.evidence.columns if spec.is_verified else (),
-        )
-        arrays = make_arrays(
-            points=points,
-            replications=chunk.replications,
-            results=results,
-            names=spec.run.arrays,
-        )
-        return rows, arrays
+    def collect(self) -> Iterable[Report | Failure]:
+        """Wait for a submitted chunk; nothing if there is none."""
+        ...
 
 
-def _run_calls(
-    program: GroupProgram, chunk: Chunk, width: int
-) -> dict[str, np.ndarray]:
-    size = width * program.num_devices
-    parts = [
-        program.run(chunk.rows[i : i + size], chunk.replications[i : i + size], width)
-        for i in range(0, len(chunk.rows), size)
-    ]
-    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+class LocalExecutor:
+    """Computes chunks one after the other, each on all devices of this process."""
 
-
-class Lanes:
-    """The lanes of a group that are still missing, point by point."""
-
-    def __init__(self, group: Group, replications: int, finished: np.ndarray) -> None:
-        """Find out how many there are.
+    def __init__(self, num_devices: int | None = None) -> None:
+        """Start nothing yet.
 
         Args:
-            group: the group.
-            replications: per point.
-            finished: sorted ids of what is there already.
+            num_devices: local devices to use; all if None.
         """
-        self._group, self._replications = group, replications
-        self._finished = finished
-        self._blocks = self._missing()
-        self._rest = np.zeros(0, np.int64)
-        self.total = len(group.points) * replications
-        self.num_missing = self.total
-        if len(finished):
-            self.num_missing = sum(len(block) for block in self._missing())
+        self._num_devices = num_devices
+        self._outcomes: list[Report | Failure] = []
 
-    def _missing(self) -> Iterator[np.ndarray]:
-        total = len(self._group.points) * self._replications
-        for start in range(0, total, _BLOCK):
-            lanes = np.arange(start, min(start + _BLOCK, total))
-            points = self._group.points[lanes // self._replications]
-            if len(self._finished):
-                ids = row_ids(points, lanes % self._replications)
-                at = np.searchsorted(self._finished, ids)
-                at = np.minimum(at, len(self._finished) - 1)
-                lanes = lanes[self._finished[at] != ids]
-            yield lanes
+    def __enter__(self) -> Self:
+        """Return the executor."""
+        return self
 
-    def take(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and replications of the next `count` lanes, fewer at the end."""
-        parts, have = [self._rest], len(self._rest)
-        while have < count and (block := next(self._blocks, None)) is not None:
-            parts.append(block)
-            have += len(block)
-        lanes = np.concatenate(parts)
-        self._rest, lanes = lanes[count:], lanes[:count]
-        return lanes // self._replications, lanes % self._replications
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def device_facts(self) -> dict[str, Any]:
+        """Return platform, kind and number of the local devices."""
+        return device_facts()
+
+    def open(self, grid: Grid, store: Store | MemoryStore) -> None:
+        """Take chunks of this grid from now on, for this store."""
+        num_devices = self._num_devices or len(jax.local_devices())
+        self._worker = Worker(grid, store, num_devices)
+
+    def calls(self, group: int, width: int | None) -> Calls:
+        """Return the calls of a group, of a width that was chosen before if given."""
+        return self._worker.calls(group, width)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another chunk may be submitted before one is collected."""
+        return not self._outcomes
+
+    def submit(self, chunk: Chunk) -> None:
+        """Compute and commit a chunk.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        try:
+            self._outcomes.append(self._worker.execute(chunk))
+        except StoreError:
+            raise
+        except Exception as error:
+            self._outcomes.append(Failure(chunk, error))
+
+    def collect(self) -> list[Report | Failure]:
+        """Return what came of the chunk submitted last."""
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
 
 
 def run_spec(
     spec: Spec,
     out: str | Path | None = None,
     *,
+    executor: Literal["local", "ray"] = "local",
     chunk: int | None = None,
     force_resume: bool = False,
     num_devices: int | None = None,
@@ -195,13 +128,19 @@ def run_spec(
 ) -> Table:
     """Run a spec, or go on with it.
 
+    A chunk that cannot be computed loses nothing else: its error is logged and shown,
+    its rows are missing from the table, and the next run tries them again.
+
     Args:
         spec: resolved.
         out: folder of the results; in memory if None.
+        executor: "local", on all devices of this machine, or "ray", by the workers of a
+            cluster, which all have to reach `out`.
         chunk: rows per file, rounded up to whole calls; by default about five seconds
             of work. It changes no result.
         force_resume: go on in a folder of a different spec, version or device.
-        num_devices: local devices to use; all if None.
+        num_devices: local devices to use, or workers of a Ray cluster that is started
+            here; all if None.
         is_shown: whether progress is shown on stderr.
 
     Returns:
@@ -209,81 +148,146 @@ def run_spec(
 
     Raises:
         SpecError: for inadmissible numbers, before anything is compiled.
-        StoreError: if `out` cannot be used.
+        StoreError: if `out` cannot be used, or not be written to any more.
+        Exception: of the first chunk, if none of this run could be computed.
     """
     grid = Grid(spec)
     grid.validate()
-    manifest = make_manifest(spec, device_facts(), [_facts(g) for g in grid.groups])
-    if out is None:
-        store: Store | MemoryStore = MemoryStore(manifest)
-    else:
-        store = Store(out, manifest, force_resume=force_resume)
-    with store:
-        num_devices = num_devices or len(jax.local_devices())
-        worker = Worker(grid, store, num_devices)
-        _run_locally(worker, chunk, is_shown)
-        return store.table()
+    with _make_executor(executor, spec, num_devices) as workers:
+        facts = workers.device_facts()
+        manifest = make_manifest(spec, facts, [_facts(g) for g in grid.groups])
+        if out is not None:
+            store: Store | MemoryStore = Store(out, manifest, force_resume=force_resume)
+        elif executor == "local":
+            store = MemoryStore(manifest)
+        else:
+            raise StoreError(
+                f"executor {executor}: needs a folder for the results that all workers"
+                " can write to (--out DIR)"
+            )
+        with store:
+            workers.open(grid, store)
+            _drive(grid, store, workers, chunk, is_shown)
+            return store.table()
 
 
-def _run_locally(worker: Worker, rows_per_chunk: int | None, is_shown: bool) -> None:
-    grid, store = worker.grid, worker.store
+def _make_executor(name: str, spec: Spec, num_devices: int | None) -> Executor:
+    if name == "local":
+        return LocalExecutor(num_devices)
+    from gtrade.sweeps.ray_executor import RayExecutor
+
+    return RayExecutor(spec, num_devices)
+
+
+def _drive(
+    grid: Grid,
+    store: Store | MemoryStore,
+    workers: Executor,
+    rows_per_chunk: int | None,
+    is_shown: bool,
+) -> None:
+    """Have all missing lanes computed."""
     replications = grid.spec.run.replications
     finished = store.finished()
-    queues = [Lanes(group, replications, finished) for group in grid.groups]
-    total = sum(queue.total for queue in queues)
-    num_missing = sum(queue.num_missing for queue in queues)
+    queues = [
+        Queue(
+            group,
+            Lanes(group, replications, finished),
+            rows_per_chunk=rows_per_chunk,
+            name=store.new_name,
+        )
+        for group in grid.groups
+    ]
+    total = sum(queue.lanes.total for queue in queues)
+    num_missing = sum(queue.lanes.num_missing for queue in queues)
+    failures: list[Failure] = []
     with Progress(total, total - num_missing, is_shown=is_shown) as progress:
         for name in store.damaged:
             progress.say(f"{name} cannot be read; its rows are computed again")
-        for group, queue in zip(grid.groups, queues, strict=True):
-            if not queue.num_missing:
+        for outcome in _outcomes(queues, store, workers):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+                store.log("failed", **_described(outcome))
+                progress.say(f"{len(outcome.chunk.rows)} rows failed: {_text(outcome)}")
                 continue
-            for report in _run_group(worker, group, queue, rows_per_chunk):
-                progress.advance(report.num_rows, report.num_failed)
-        store.log("finished", rows=total)
+            store.log("chunk", **dataclasses.asdict(outcome))
+            queue = queues[outcome.group]
+            before = queue.calls.width
+            queue.learn(outcome)
+            if queue.calls.width < before:
+                store.set_lane_width(outcome.group, queue.calls.width)
+                store.log(
+                    "out of memory",
+                    group=outcome.group,
+                    lane_width=queue.calls.width,
+                )
+            progress.advance(outcome.num_rows, outcome.num_failed)
+        if failures and not progress.done:
+            raise failures[0].error
+        store.log("finished", rows=total - sum(len(f.chunk.rows) for f in failures))
         if is_shown:
             progress.say(progress.text())
+        if failures:
+            _tell(failures, progress, is_shown=is_shown)
 
 
-def _run_group(
-    worker: Worker, group: Group, queue: Lanes, rows_per_chunk: int | None
-) -> Iterator[Report]:
-    """Execute the missing lanes of a group, chunk by chunk."""
-    program, store = worker.program(group.index), worker.store
-    width = store.manifest["lane_widths"].get(str(group.index))
-    if width is None:
-        width = program.choose_width(queue.total)
-        store.set_lane_width(group.index, width)
-    most_bytes = _MOST_BYTES_PER_CHUNK / max(program.bytes_per_result(width), 1)
-    most_rows = min(_MOST_ROWS_PER_CHUNK, int(most_bytes))
-    num_calls = 1
+def _outcomes(
+    queues: list[Queue], store: Store | MemoryStore, workers: Executor
+) -> Iterator[Report | Failure]:
+    """Keep the workers busy; yield what comes of the chunks."""
+    chunks = _chunks(queues, store, workers)
+    is_over = False
     while True:
-        size = width * program.num_devices
-        if rows_per_chunk is not None:
-            num_calls = math.ceil(rows_per_chunk / size)
-        rows, replications = queue.take(num_calls * size)
-        if not len(rows):
+        while not is_over and workers.has_room:
+            chunk = next(chunks, None)
+            if chunk is None:
+                is_over = True
+            else:
+                workers.submit(chunk)
+        outcomes = list(workers.collect())
+        if not outcomes:
             return
-        report = worker.execute(Chunk(group.index, rows, replications, width))
-        store.log("chunk", **dataclasses.asdict(report))
-        if report.width != width:
-            width = report.width
-            store.set_lane_width(group.index, width)
-            store.log("out of memory", group=group.index, lane_width=width)
-        # Files of about equal times: a kill loses seconds, whatever a call costs.
-        per_call = report.seconds / num_calls
-        num_calls = int(_SECONDS_PER_CHUNK / max(per_call, 1e-9))
-        num_calls = max(min(num_calls, most_rows // size), 1)
-        yield report
+        yield from outcomes
 
 
-def device_facts() -> dict[str, Any]:
-    """Return platform, kind and number of the local devices."""
-    devices = jax.local_devices()
+def _chunks(
+    queues: list[Queue], store: Store | MemoryStore, workers: Executor
+) -> Iterator[Chunk]:
+    for queue in queues:
+        if not queue.lanes.num_missing:
+            continue
+        group = queue.group.index
+        width = store.manifest["lane_widths"].get(str(group))
+        queue.calls = workers.calls(group, width)
+        if width is None:
+            store.set_lane_width(group, queue.calls.width)
+        while (chunk := queue.next()) is not None:
+            yield chunk
+
+
+def _tell(failures: list[Failure], progress: Progress, *, is_shown: bool) -> None:
+    num_rows = sum(len(failure.chunk.rows) for failure in failures)
+    message = (
+        f"{num_rows} rows could not be computed: {len(failures)} of the chunks failed"
+        f" ({_text(failures[0])}); run again to try them again"
+    )
+    if is_shown:
+        progress.say(message)
+    else:
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _text(failure: Failure) -> str:
+    return f"{type(failure.error).__name__}: {failure.error}".partition("\n")[0]
+
+
+def _described(failure: Failure) -> dict[str, Any]:
+    chunk = failure.chunk
     return {
-        "platform": devices[0].platform,
-        "kind": devices[0].device_kind,
-        "count": len(devices),
+        "name": chunk.name,
+        "group": chunk.group,
+        "num_rows": len(chunk.rows),
+        "error": f"{type(failure.error).__name__}: {failure.error}",
     }
 
 

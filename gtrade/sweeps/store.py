@@ -5,18 +5,21 @@
     DIR/arrays/chunk-00042-<hash>.parquet   requested arrays of the same rows
     DIR/log.jsonl                           what happened, one JSON object a line
     DIR/unreadable/                         rows files that had to be computed again
-    DIR/lock                                held while a process writes here
+    DIR/lock                                held while a process drives a run here
+    DIR/writer                              whose workers may commit
 
 Every file is written under a temporary name, synced and renamed. A rows file is the
 commit mark of its chunk: its arrays are in place before it. Nothing here imports jax.
 """
 
+import contextlib
 import datetime
 import fcntl
 import hashlib
 import json
 import os
 import re
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -39,8 +42,57 @@ class StoreError(ValueError):
     """A folder cannot be used for this run; the message says why and what helps."""
 
 
+class ChunkWriter:
+    """Commits chunks to a folder for the process that drives a run there.
+
+    Workers may outlive their driver. Once another process drives, what they commit
+    would be there twice: the folder names the driver whose workers may write, and who
+    commits holds a lock on that name.
+    """
+
+    def __init__(self, folder: str | Path, writer: str) -> None:
+        """Write nothing yet.
+
+        Args:
+            folder: of the run.
+            writer: `Store.writer` of the driver.
+        """
+        self.folder, self.writer = Path(folder), writer
+
+    def commit(self, rows: pa.Table, arrays: pa.Table | None, *, name: str) -> None:
+        """Write one chunk; when this returns, no crash can lose it.
+
+        Raises:
+            StoreError: if it cannot be written, or another process drives the run.
+        """
+        try:
+            with open(self.folder / "writer", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if file.read().decode() != self.writer:
+                    raise StoreError(f"{self.folder}: another process has gone on here")
+                if arrays is not None:
+                    path = self.folder / "arrays" / name
+                    _write(path, lambda f: _write_table(arrays, f))
+                path = self.folder / "rows" / name
+                _write(path, lambda f: _write_table(rows, f))
+        except OSError as error:
+            raise _full(self.folder, error) from None
+
+
+def _full(folder: Path, error: OSError) -> StoreError:
+    reason = (error.strerror or str(error)).lower()
+    return StoreError(
+        f"{folder}: cannot be written any more ({reason}); finished rows are safe, and"
+        " the same command goes on from there"
+    )
+
+
 class Store:
-    """A folder that this process alone writes to, until `close`."""
+    """A folder in which this process alone drives a run, until `close`.
+
+    Attributes:
+        writer: name under which its workers commit.
+    """
 
     def __init__(
         self,
@@ -76,6 +128,12 @@ class Store:
             raise
 
     def _open(self, manifest: dict[str, Any], force_resume: bool) -> None:
+        self.writer = secrets.token_hex(16)
+        with open(self.folder / "writer", "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # waits for a commit in progress
+            file.truncate(0)
+            file.write(self.writer.encode())
+        self._chunks = ChunkWriter(self.folder, self.writer)
         for place in (self.folder, self.folder / "rows", self.folder / "arrays"):
             for leftover in place.glob(_LEFTOVER):
                 leftover.unlink()
@@ -145,20 +203,31 @@ class Store:
         folder.mkdir(exist_ok=True)
         os.replace(path, folder / path.name)
 
-    def commit(self, rows: pa.Table, arrays: pa.Table | None) -> str:
+    def new_name(self, ids: np.ndarray) -> str:
+        """Return a new file name for rows of these ids (`row_ids`)."""
+        digest = hashlib.sha256(self.manifest["spec_hash"].encode() + ids.tobytes())
+        return f"chunk-{self._next_number():05d}-{digest.hexdigest()[:12]}.parquet"
+
+    def commit(
+        self, rows: pa.Table, arrays: pa.Table | None, *, name: str | None = None
+    ) -> str:
         """Write one chunk; when this returns, no crash can lose it.
+
+        Args:
+            rows: of the chunk.
+            arrays: requested arrays of the same rows.
+            name: of its file; a new one if None.
 
         Returns:
             The chunk's file name.
+
+        Raises:
+            StoreError: if it cannot be written.
         """
-        ids = row_ids(
-            rows.column("point").to_numpy(), rows.column("replication").to_numpy()
-        )
-        digest = hashlib.sha256(self.manifest["spec_hash"].encode() + ids.tobytes())
-        name = f"chunk-{self._next_number():05d}-{digest.hexdigest()[:12]}.parquet"
-        if arrays is not None:
-            _write(self.folder / "arrays" / name, lambda f: _write_table(arrays, f))
-        _write(self.folder / "rows" / name, lambda f: _write_table(rows, f))
+        if name is None:
+            point, replication = (rows.column(k) for k in ("point", "replication"))
+            name = self.new_name(row_ids(point.to_numpy(), replication.to_numpy()))
+        self._chunks.commit(rows, arrays, name=name)
         return name
 
     def _next_number(self) -> int:
@@ -177,12 +246,19 @@ class Store:
 
     def _write_manifest(self) -> None:
         text = json.dumps(self.manifest, indent=1, allow_nan=False)
-        _write(self.folder / "manifest.json", lambda file: file.write(text.encode()))
+        try:
+            path = self.folder / "manifest.json"
+            _write(path, lambda file: file.write(text.encode()))
+        except OSError as error:
+            raise _full(self.folder, error) from None
 
     def log(self, event: str, **details: Any) -> None:
-        """Append one line to the log."""
+        """Append one line to the log, if there is room for it."""
         line = json.dumps({"time": _now(), "event": event, **details})
-        with open(self.folder / "log.jsonl", "ab+") as file:
+        with (
+            contextlib.suppress(OSError),
+            open(self.folder / "log.jsonl", "ab+") as file,
+        ):
             # A kill may have cut the last line short.
             file.seek(max(file.tell() - 1, 0))
             start = b"" if file.read(1) in (b"", b"\n") else b"\n"
@@ -269,11 +345,15 @@ def _write_table(table: pa.Table, file: BinaryIO) -> None:
 def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that its name never stands for less than all of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk gets its room back
+        raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -325,12 +405,17 @@ class MemoryStore:
         """Return no ids."""
         return np.zeros(0, np.uint64)
 
-    def commit(self, rows: pa.Table, arrays: pa.Table | None) -> str:
+    def new_name(self, ids: np.ndarray) -> str:
+        """Return a name for the next chunk."""
+        del ids
+        return f"chunk {len(self._rows) + 1}"
+
+    def commit(self, rows: pa.Table, arrays: pa.Table | None, *, name: str) -> str:
         """Keep one chunk."""
         self._rows.append(rows)
         if arrays is not None:
             self._arrays.append(arrays)
-        return f"chunk {len(self._rows)}"
+        return name
 
     def set_lane_width(self, group: int, width: int) -> None:
         """Record the lane width of a group."""

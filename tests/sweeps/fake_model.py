@@ -4,6 +4,9 @@ Square roots by Newton's method from a random start. Levels above 1000 end as
 `invalid_input`, a level of exactly 13 as `nonfinite`, and few steps do not converge.
 """
 
+import os
+import signal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -71,7 +74,10 @@ class Newton(AbstractSolver):
 
 
 class HostRoots(AbstractHostSolver):
-    """The same on the host, off by a random error; counts what it solves."""
+    """The same on the host, off by a random error; counts what it solves.
+
+    A level of 667 is an error of the program, and one of 666 is its end.
+    """
 
     error: Float[Array, ""] = eqx.field(converter=as_float, default=0.0)
 
@@ -81,6 +87,10 @@ class HostRoots(AbstractHostSolver):
         assert isinstance(problem.levels, np.ndarray | np.generic)
         assert isinstance(self.error, np.ndarray | np.generic)
         self.solved.append(problem.levels.tolist())
+        if (problem.levels == 667).any():
+            raise RuntimeError("a level of 667")
+        if (problem.levels == 666).any():
+            os.kill(os.getpid(), signal.SIGKILL)
         generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         root = np.sqrt(problem.levels * problem.scale)
         root = (root + self.error * generator.random()).astype(problem.levels.dtype)

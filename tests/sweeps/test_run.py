@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gtrade.sweeps import programs, run
+from gtrade.sweeps import chunks, programs, run
 from gtrade.sweeps.complaints import SpecError
 from gtrade.sweeps.run import run_spec
 from gtrade.sweeps.spec import resolve_spec
 from gtrade.sweeps.store import StoreError, load
+from gtrade.sweeps.table import row_ids
 
 DOCUMENT = {
     "model": "roots",
@@ -282,8 +283,8 @@ def test_a_group_is_traced_once_per_program(made_programs):
 
 def test_lanes_are_cut_without_losing_any():
     grid = run.Grid(make_spec())
-    finished = np.sort(run.row_ids(np.array([0, 2, 1]), np.array([1, 0, 0])))
-    lanes = run.Lanes(grid.groups[0], 3, finished)
+    finished = np.sort(row_ids(np.array([0, 2, 1]), np.array([1, 0, 0])))
+    lanes = chunks.Lanes(grid.groups[0], 3, finished)
     assert (lanes.total, lanes.num_missing) == (12, 10)
     parts = []
     while len((part := lanes.take(4))[0]):
