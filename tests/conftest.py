@@ -1,6 +1,7 @@
 """Strict arithmetic for every test: no silent dtype or rank promotion."""
 
 import os
+from pathlib import Path
 
 # Two devices where the machine has one CPU: sharding is always on trial. Has to be set
 # before jax starts its backend.
@@ -15,6 +16,18 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _bounded_memory():
+    """Let go of compiled programs once they have grown to two gigabytes."""
+    yield
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not on Linux
+        return
+    if pages * os.sysconf("SC_PAGE_SIZE") > 2 * 2**30:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -76,6 +76,22 @@ class Export:
 
 
 @dataclasses.dataclass(frozen=True)
+class Compact:
+    """Merge the files of a run into fewer, larger ones."""
+
+    folder: Annotated[Positional[Path], arg(metavar="DIR")]
+    """Folder of a run that nobody is writing to."""
+    debug: bool = False
+    """Show tracebacks."""
+
+    def __call__(self) -> int:
+        """Run the command."""
+        from gtrade.cli.results import compact_command
+
+        return compact_command(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class Models:
     """List the models, or everything about one of them."""
 
@@ -111,12 +127,13 @@ Command = (
     Annotated[Run, subcommand("run")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[Compact, subcommand("compact")]
     | Annotated[Models, subcommand("models")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 
 
-def parse(argv: Sequence[str]) -> Run | Report | Export | Models | Doctor:
+def parse(argv: Sequence[str]) -> Run | Report | Export | Compact | Models | Doctor:
     """Return the command of a command line; help and errors raise SystemExit."""
     return tyro.cli(
         Command,

@@ -1,4 +1,4 @@
-"""`gtrade report` and `gtrade export`: commands on the folder of a run."""
+"""`gtrade report`, `export` and `compact`: commands on the folder of a run."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from gtrade.cli.console import make_console
 from gtrade.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from gtrade.cli.arguments import Export, Report
+    from gtrade.cli.arguments import Compact, Export, Report
 
 
 def report_command(arguments: "Report") -> int:
@@ -36,4 +36,13 @@ def export_command(arguments: "Export") -> int:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"{path}: cannot be written ({reason})") from None
     print(path)
+    return 0
+
+
+def compact_command(arguments: "Compact") -> int:
+    """Merge the files of a run into fewer, larger ones."""
+    from gtrade.sweeps.compaction import compact
+
+    removed = compact(arguments.folder)
+    print(f"{arguments.folder}: {removed} files fewer")
     return 0

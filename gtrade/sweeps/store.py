@@ -33,9 +33,12 @@ from gtrade.sweeps.manifest import continued, differences
 from gtrade.sweeps.table import Table, row_ids
 
 _CHUNK_NAME = re.compile(r"chunk-(\d+)-[0-9a-f]+")
-# Temporary names of `_write`, and of nobody else.
+# Temporary names of `write_file`, and of nobody else.
 _LEFTOVER = ".*.[0-9]*.tmp"
-_UNREADABLE = (OSError, pa.ArrowException, EOFError)
+# Metadata of a rows file: a JSON list of the files whose rows it holds instead.
+REPLACES = b"gtrade.replaces"
+_ATTEMPTS = 10
+UNREADABLE = (OSError, pa.ArrowException, EOFError)
 
 
 class StoreError(ValueError):
@@ -72,9 +75,9 @@ class ChunkWriter:
                     raise StoreError(f"{self.folder}: another process has gone on here")
                 if arrays is not None:
                     path = self.folder / "arrays" / name
-                    _write(path, lambda f: _write_table(arrays, f))
+                    write_file(path, lambda f: _write_table(arrays, f))
                 path = self.folder / "rows" / name
-                _write(path, lambda f: _write_table(rows, f))
+                write_file(path, lambda f: _write_table(rows, f))
         except OSError as error:
             raise _full(self.folder, error) from None
 
@@ -100,6 +103,7 @@ class Store:
         manifest: dict[str, Any],
         *,
         force_resume: bool = False,
+        is_continued: bool = True,
     ) -> None:
         """Open a folder for a run, new or resumed.
 
@@ -107,6 +111,7 @@ class Store:
             folder: made if absent.
             manifest: of the run about to start.
             force_resume: go on although spec, versions or device differ.
+            is_continued: whether the run goes on; else its manifest stays as it is.
 
         Raises:
             StoreError: if the folder cannot be written, another process writes to it,
@@ -122,12 +127,26 @@ class Store:
             reason = (error.strerror or str(error)).lower()
             raise StoreError(f"{folder}: cannot be written ({reason})") from None
         try:
-            self._open(manifest, force_resume)
+            self._open(manifest, force_resume, is_continued)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, manifest: dict[str, Any], force_resume: bool) -> None:
+    @classmethod
+    def reopen(cls, folder: str | Path) -> "Store":
+        """Open the folder of a run for work on its files, whatever made them.
+
+        Raises:
+            StoreError: if there is no run, or another process writes to it.
+        """
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise StoreError(f"{folder}: holds no run (no manifest.json)")
+        return cls(folder, manifest, is_continued=False)
+
+    def _open(
+        self, manifest: dict[str, Any], force_resume: bool, is_continued: bool
+    ) -> None:
         self.writer = secrets.token_hex(16)
         with open(self.folder / "writer", "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # waits for a commit in progress
@@ -138,6 +157,9 @@ class Store:
             for leftover in place.glob(_LEFTOVER):
                 leftover.unlink()
         old = read_manifest(self.folder)
+        if not is_continued:
+            self.manifest = manifest
+            return
         if old is None:
             if any((self.folder / "rows").glob("*.parquet")):
                 raise StoreError(f"{self.folder}: holds rows but no manifest.json")
@@ -172,30 +194,37 @@ class Store:
         aside in DIR/unreadable and listed in `damaged`.
         """
         is_kept = bool(self.manifest["spec"]["run"]["arrays"])
-        ids, names = [np.zeros(0, np.uint64)], set()
+        ids, names = {}, set()
+        replaced: set[str] = set()
         for path in sorted((self.folder / "rows").glob("*.parquet")):
             arrays = self.folder / "arrays" / path.name
             try:
-                table = _read_checked(path)
+                table = read_checked(path)
                 point = table.column("point").to_numpy()
                 replication = table.column("replication").to_numpy()
                 bad = None
-            except (*_UNREADABLE, KeyError):
+            except (*UNREADABLE, KeyError):
                 bad = path
             if bad is None and is_kept and not _is_readable(arrays):
                 bad = arrays
             if bad is None:
                 names.add(path.name)
-                ids.append(row_ids(point, replication))
+                ids[path.name] = row_ids(point, replication)
+                replaced |= replaced_by(table)
                 continue
             self.damaged.append(str(bad.relative_to(self.folder)))
             self.log("unreadable", file=self.damaged[-1])
             self._set_aside(path)
+        # A kill may have come between a larger file and the end of those it replaces.
+        for name in replaced & names:
+            (self.folder / "rows" / name).unlink()
+            names.remove(name)
         # Arrays without rows were cut off before their commit, or their rows went.
         for path in (self.folder / "arrays").glob("*.parquet"):
             if path.name not in names:
                 path.unlink()
-        return np.unique(np.concatenate(ids))
+        empty = np.zeros(0, np.uint64)
+        return np.unique(np.concatenate([empty, *(ids[name] for name in names)]))
 
     def _set_aside(self, path: Path) -> None:
         """Move a file out of `rows`, which stays readable as one dataset."""
@@ -248,7 +277,7 @@ class Store:
         text = json.dumps(self.manifest, indent=1, allow_nan=False)
         try:
             path = self.folder / "manifest.json"
-            _write(path, lambda file: file.write(text.encode()))
+            write_file(path, lambda file: file.write(text.encode()))
         except OSError as error:
             raise _full(self.folder, error) from None
 
@@ -303,26 +332,50 @@ def load(folder: str | Path) -> Table:
     manifest = read_manifest(folder)
     if manifest is None:
         raise StoreError(f"{folder}: holds no run (no manifest.json)")
-    pieces = []
-    for path in sorted((folder / "rows").glob("*.parquet")):
-        try:
-            pieces.append(_read_checked(path))
-        except _UNREADABLE:
-            continue  # the next run computes it again and says so
-    if not pieces:
+    for _ in range(_ATTEMPTS):
+        # Files may be merged while they are read.
+        with contextlib.suppress(FileNotFoundError):
+            pieces, replaced = _read_all(folder)
+            break
+    else:
+        raise StoreError(f"{folder}: its files change all the time; try again later")
+    tables = [piece for name, piece in pieces.items() if name not in replaced]
+    if not tables:
         raise StoreError(f"{folder}: holds no rows yet")
 
     def read_array(array: str) -> pa.Table:
         keys = ["point", "replication", array]
         # Listed now, not then: a resume may have replaced a file in the meantime.
         names = [path.name for path in sorted((folder / "rows").glob("*.parquet"))]
-        parts = [pq.read_table(folder / "arrays" / n, columns=keys) for n in names]
+        files = [folder / "arrays" / n for n in names if n not in replaced]
+        parts = [pq.read_table(file, columns=keys) for file in files]
         return pa.concat_tables(parts, promote_options="permissive")
 
-    return Table(pa.concat_tables(pieces), manifest, read_array)
+    return Table(pa.concat_tables(tables), manifest, read_array)
 
 
-def _read_checked(path: Path) -> pa.Table:
+def _read_all(folder: Path) -> tuple[dict[str, pa.Table], set[str]]:
+    """Return the rows files that can be read, and the names of those replaced."""
+    pieces, replaced = {}, set()
+    for path in sorted((folder / "rows").glob("*.parquet")):
+        try:
+            piece = read_checked(path)
+        except FileNotFoundError:
+            raise
+        except UNREADABLE:
+            continue  # the next run computes it again and says so
+        replaced |= replaced_by(piece)
+        pieces[path.name] = piece.replace_schema_metadata(None)
+    return pieces, replaced
+
+
+def replaced_by(table: pa.Table) -> set[str]:
+    """Return the names of the files that the file of this table replaces."""
+    listed = (table.schema.metadata or {}).get(REPLACES, b"[]")
+    return set(json.loads(listed))
+
+
+def read_checked(path: Path) -> pa.Table:
     """Read a whole file with its checksums, so that damage anywhere is found."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         return file.read()
@@ -333,7 +386,7 @@ def _is_readable(path: Path) -> bool:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for _ in file.iter_batches():
                 pass
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return True
 
@@ -342,7 +395,7 @@ def _write_table(table: pa.Table, file: BinaryIO) -> None:
     pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
-def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that its name never stands for less than all of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -360,3 +360,30 @@ def test_verification_of_host_solutions_is_compiled_once(solved, made_programs):
     (program,) = made_programs
     assert program._verify.num_compilations == 1
     assert program._verify._jitted._cache_size() == 1
+
+
+def test_a_chunk_that_cannot_be_computed_loses_nothing_else(tmp_path):
+    levels = [1.0, 2.0, 667.0, 3.0, *range(4, 20)]
+    document = {**HOST, "run": {}, "sweep": {"problem.levels.1": levels}}
+    with pytest.warns(RuntimeWarning, match="8 rows .* 1 of .*a level of 667.*again"):
+        table = run_spec(make_spec(**document), tmp_path, chunk=1)
+    assert len(table) == 12
+    log = (tmp_path / "log.jsonl").read_text().splitlines()
+    failed = [json.loads(line) for line in log if '"failed"' in line]
+    assert [event["num_rows"] for event in failed] == [8]
+    assert failed[0]["error"] == "RuntimeError: a level of 667"
+
+
+def test_a_run_of_which_nothing_can_be_computed_is_an_error(tmp_path):
+    document = {**HOST, "run": {}, "sweep": {"problem.levels.1": [667.0]}}
+    with pytest.raises(RuntimeError, match="a level of 667"):
+        run_spec(make_spec(**document), tmp_path)
+
+
+def test_clock_jumps_change_nothing(tmp_path, monkeypatch, undisturbed):
+    clock = iter(np.cumsum(np.tile([1e9, -2e9, 3.0], 10_000)))
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    monkeypatch.setattr("gtrade.sweeps.store._now", lambda: str(next(clock)))
+    table = run_spec(make_spec(), tmp_path)
+    assert same_rows(table, undisturbed)
+    assert same_rows(run_spec(make_spec(), tmp_path), undisturbed)

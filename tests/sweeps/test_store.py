@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 
 from gtrade.sweeps.manifest import make_manifest
 from gtrade.sweeps.spec import resolve_spec
-from gtrade.sweeps.store import Store, StoreError, load
+from gtrade.sweeps.store import ChunkWriter, Store, StoreError, load
 from gtrade.sweeps.table import row_ids
 
 DEVICE = {"platform": "cpu", "kind": "cpu", "count": 4}
@@ -232,3 +234,41 @@ def test_the_store_imports_no_jax():
         "sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_workers_of_a_driver_that_is_gone_write_nothing(tmp_path):
+    with Store(tmp_path, make()) as store:
+        orphan = ChunkWriter(tmp_path, store.writer)
+        orphan.commit(rows([0]), None, name="chunk-00000-ab.parquet")
+    with Store(tmp_path, make()) as store:
+        with pytest.raises(StoreError, match="another process has gone on here"):
+            orphan.commit(rows([1]), None, name="chunk-00001-cd.parquet")
+        ChunkWriter(tmp_path, store.writer).commit(
+            rows([2]), None, name="chunk-00001-ef.parquet"
+        )
+        assert store.finished().tolist() == ids([0, 2], [0, 0])
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch):
+    with Store(tmp_path, make(["path"])) as store:
+        store.commit(rows([0]), rows([0], path=[[1.0]]))
+        sync, left = os.fsync, [1, 2]
+
+        def full(file):
+            if not left:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            left.pop()
+            sync(file)
+
+        monkeypatch.setattr("gtrade.sweeps.store.os.fsync", full)
+        message = "cannot be written any more .no space left on device.; finished rows"
+        with pytest.raises(StoreError, match=message):  # arrays fit, rows do not
+            store.commit(rows([1]), rows([1], path=[[2.0]]))
+        with pytest.raises(StoreError, match=message):
+            store.set_lane_width(0, 4)
+        assert not list(tmp_path.glob("**/.*.tmp"))  # the room is given back
+    monkeypatch.undo()
+    assert len(load(tmp_path)) == 1
+    with Store(tmp_path, make(["path"])) as store:
+        assert store.finished().tolist() == ids([0], [0])
+        assert len(list((tmp_path / "arrays").iterdir())) == 1
