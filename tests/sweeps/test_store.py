@@ -260,14 +260,16 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch):
             left.pop()
             sync(file)
 
-        monkeypatch.setattr("gtrade.sweeps.store.os.fsync", full)
-        message = "cannot be written any more .no space left on device.; finished rows"
-        with pytest.raises(StoreError, match=message):  # arrays fit, rows do not
-            store.commit(rows([1]), rows([1], path=[[2.0]]))
-        with pytest.raises(StoreError, match=message):
-            store.set_lane_width(0, 4)
-        assert not list(tmp_path.glob("**/.*.tmp"))  # the room is given back
-    monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr("gtrade.sweeps.store.os.fsync", full)
+            message = (
+                "cannot be written any more .no space left on device.; finished rows"
+            )
+            with pytest.raises(StoreError, match=message):  # arrays fit, rows do not
+                store.commit(rows([1]), rows([1], path=[[2.0]]))
+            with pytest.raises(StoreError, match=message):
+                store.set_lane_width(0, 4)
+            assert not list(tmp_path.glob("**/.*.tmp"))  # the room is given back
     assert len(load(tmp_path)) == 1
     with Store(tmp_path, make(["path"])) as store:
         assert store.finished().tolist() == ids([0], [0])
