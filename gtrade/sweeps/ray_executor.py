@@ -15,7 +15,13 @@ from typing import Any, Self
 
 from gtrade.sweeps.chunks import Calls, Chunk, Failure, Report
 from gtrade.sweeps.packages import require
-from gtrade.sweeps.ray_worker import Job, describe_calls, describe_device, execute
+from gtrade.sweeps.ray_worker import (
+    Job,
+    checked_versions,
+    describe_calls,
+    describe_device,
+    execute,
+)
 from gtrade.sweeps.spec import Spec
 from gtrade.sweeps.store import StoreError
 
@@ -51,6 +57,14 @@ class RayExecutor:
 
     def __enter__(self) -> Self:
         """Join a running cluster, or start one on this machine's loopback device."""
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         ray = self._ray
         if not ray.is_initialized():
             self._is_owner = True
@@ -65,7 +79,6 @@ class RayExecutor:
         self._describe_device = ray.remote(**options)(describe_device)
         self._describe_calls = ray.remote(**options)(describe_calls)
         self._execute = ray.remote(**options)(execute)
-        return self
 
     def _connect(self) -> None:
         ray = self._ray
@@ -129,8 +142,16 @@ class RayExecutor:
         """Take chunks of this grid from now on, for this store."""
         del grid  # workers make their own from the spec
         folder = str(Path(store.folder).absolute())
-        job = Job(self._spec, folder, store.writer, self._device, self._environment)
-        self._job = self._ray.put(job)
+        self._job = self._ray.put(
+            Job(
+                spec=self._spec,
+                folder=folder,
+                writer=store.writer,
+                device=self._device,
+                versions=checked_versions(),
+                environment=self._environment,
+            )
+        )
 
     def calls(self, group: int, width: int | None) -> Calls:
         """Return the calls of a group, of a width that was chosen before if given."""

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from gtrade.sweeps.chunks import Calls, Chunk, Report
+from gtrade.sweeps.manifest import package_versions
 from gtrade.sweeps.spec import Spec
 from gtrade.sweeps.store import ChunkWriter
 
@@ -21,20 +22,27 @@ class Job:
     Attributes:
         spec: resolved.
         folder: of the results, absolute.
-        writer: `Store.writer` of the driver; empty before there is one.
-        device: facts that every worker's device has to share; None before they are
-            known.
+        writer: `Store.writer` of the driver.
+        device: facts that every worker's device has to share.
+        versions: of packages that every worker has to share.
         environment: variables to set before jax is imported; None to unset one.
     """
 
     spec: Spec
     folder: str
     writer: str
-    device: dict[str, Any] | None
+    device: dict[str, Any]
+    versions: dict[str, str]
     environment: dict[str, str | None]
 
 
 _worker: tuple[str, Any] | None = None
+
+
+def checked_versions() -> dict[str, str]:
+    """Return the versions that decide the last bits of results."""
+    versions = package_versions()
+    return {name: versions[name] for name in ("gtrade", "jax", "jaxlib")}
 
 
 def describe_device(environment: dict[str, str | None]) -> dict[str, Any]:
@@ -63,12 +71,13 @@ def _worker_of(job: Job) -> Any:
         from gtrade.sweeps.grid import Grid
         from gtrade.sweeps.worker import Worker, device_facts
 
-        found = device_facts()
-        for fact in ("platform", "kind"):
-            if job.device is not None and found[fact] != job.device[fact]:
+        found = {**device_facts(), **checked_versions()}
+        wanted = {**job.device, **job.versions}
+        for fact in ("platform", "kind", *job.versions):
+            if found[fact] != wanted[fact]:
                 raise RuntimeError(
-                    f"a worker's device has {fact} {found[fact]!r}, and the first one's"
-                    f" {job.device[fact]!r}: rows of one run need equal devices"
+                    f"a worker has {fact} {found[fact]}, and others {wanted[fact]}: the"
+                    " rows of one run need equal devices and versions"
                 )
         store = ChunkWriter(job.folder, job.writer)
         _worker = job.writer, Worker(Grid(job.spec), store, num_devices=1)

@@ -149,22 +149,22 @@ def run_spec(
     Raises:
         SpecError: for inadmissible numbers, before anything is compiled.
         StoreError: if `out` cannot be used, or not be written to any more.
-        Exception: of the first chunk, if none of this run could be computed.
+        Exception: of the first chunk, if no row could be computed.
     """
+    if out is None and executor != "local":
+        raise StoreError(
+            f"executor {executor}: needs a folder for the results that all workers can"
+            " write to (--out DIR)"
+        )
     grid = Grid(spec)
     grid.validate()
     with _make_executor(executor, spec, num_devices) as workers:
         facts = workers.device_facts()
         manifest = make_manifest(spec, facts, [_facts(g) for g in grid.groups])
-        if out is not None:
-            store: Store | MemoryStore = Store(out, manifest, force_resume=force_resume)
-        elif executor == "local":
-            store = MemoryStore(manifest)
+        if out is None:
+            store: Store | MemoryStore = MemoryStore(manifest)
         else:
-            raise StoreError(
-                f"executor {executor}: needs a folder for the results that all workers"
-                " can write to (--out DIR)"
-            )
+            store = Store(out, manifest, force_resume=force_resume)
         with store:
             workers.open(grid, store)
             _drive(grid, store, workers, chunk, is_shown)
@@ -222,7 +222,7 @@ def _drive(
                     lane_width=queue.calls.width,
                 )
             progress.advance(outcome.num_rows, outcome.num_failed)
-        if failures and not progress.done:
+        if failures and not progress.done + progress.reused:
             raise failures[0].error
         store.log("finished", rows=total - sum(len(f.chunk.rows) for f in failures))
         if is_shown:

@@ -372,6 +372,9 @@ def test_a_chunk_that_cannot_be_computed_loses_nothing_else(tmp_path):
     failed = [json.loads(line) for line in log if '"failed"' in line]
     assert [event["num_rows"] for event in failed] == [8]
     assert failed[0]["error"] == "RuntimeError: a level of 667"
+    # The next run tries these rows again, and only these.
+    with pytest.warns(RuntimeWarning, match="8 rows"):
+        assert len(run_spec(make_spec(**document), tmp_path, chunk=1)) == 12
 
 
 def test_a_run_of_which_nothing_can_be_computed_is_an_error(tmp_path):
