@@ -151,7 +151,11 @@ def price_of_anarchy(table: Results) -> Figure | None:
     if not np.isfinite(shown).any():
         return None
     worst = int(np.nanargmax(shown))
-    title = f"Together firms pay up to {shown[worst] - 1:.2%} more than they need to"
+    excess = shown[worst] - 1
+    more = (
+        f"{excess:.2%} more than" if excess < 10 else f"{shown[worst]:.3g} times what"
+    )
+    title = f"Together firms pay up to {more} they need to"
     title += f" (at {layout.name(worst)})" if layout.name(worst) else ""
     with style.style():
         figure, axes = style.new_figure(title=title)
