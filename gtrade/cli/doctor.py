@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from gtrade.cli.environment import num_cores, prepare_environment
+from gtrade.cli.environment import prepare_environment
+from gtrade.sweeps.cores import num_cores
 
 _PACKAGES = ("gtrade", "jax", "jaxlib", "equinox", "numpy", "pyarrow", "matplotlib")
 _EXTRAS = {"ray": "ray", "pandas": "arrays", "xarray": "arrays", "zarr": "arrays"}

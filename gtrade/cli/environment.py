@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from gtrade.sweeps.cores import num_cores
+
 _HOST_DEVICES = "--xla_force_host_platform_device_count"
 # Threads of XLA's pool on a CPU, for each device. A call of LAPACK on a batch holds one
 # thread while others work for it; with one for each device, calls on all devices would
@@ -33,20 +35,6 @@ def prepare_environment() -> None:
     # Worth a file: whatever takes longer to compile than to read.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
-
-
-def num_cores() -> int:
-    """Return the cores of this process: its affinity, within a container's quota."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        cores = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, max(int(int(quota) / int(period)), 1))
-    except (OSError, ValueError):  # no control group, or "max": no quota
-        pass
-    return cores
 
 
 def cache_folder() -> Path:

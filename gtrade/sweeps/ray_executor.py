@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gtrade.sweeps.chunks import Calls, Chunk, Failure, Report
+from gtrade.sweeps.cores import num_cores
 from gtrade.sweeps.packages import require
 from gtrade.sweeps.ray_worker import (
     Job,
@@ -92,8 +93,6 @@ class RayExecutor:
                 raise StoreError(
                     f"executor ray: no cluster answers at {where} ({error})"
                 ) from None
-            from gtrade.cli.environment import num_cores
-
             self._folder = tempfile.mkdtemp(prefix="gtrade-ray-", dir=_SHORT)
             if not (Path.home() / ".ray" / "auth_token").exists():
                 # Without one Ray makes one, and leaves it in the user's home.

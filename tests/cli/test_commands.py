@@ -219,7 +219,8 @@ def run_python(code, **variables):
 
 def test_the_environment_is_set_before_jax(tmp_path):
     code = (
-        "from gtrade.cli.environment import prepare_environment, num_cores\n"
+        "from gtrade.cli.environment import prepare_environment\n"
+        "from gtrade.sweeps.cores import num_cores\n"
         "prepare_environment()\nimport jax\n"
         "assert jax.local_device_count() == num_cores(), jax.local_devices()\n"
         "print(jax.config.jax_compilation_cache_dir)"
