@@ -43,6 +43,10 @@ class Chunk:
     replications: np.ndarray
     width: int
 
+    def failure(self, error: BaseException) -> Failure:
+        """Return what there is to say if it cannot be computed."""
+        return Failure(self.name, self.group, len(self.rows), error)
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -59,9 +63,11 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Failure:
-    """A chunk that could not be computed, and why."""
+    """Rows that could not be computed, and why: a chunk, or all of a group."""
 
-    chunk: Chunk
+    name: str
+    group: int
+    num_rows: int
     error: BaseException
 
 

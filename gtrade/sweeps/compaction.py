@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gtrade.sweeps.store import REPLACES, Store, read_checked, write_file
+from gtrade.sweeps.store import REPLACES, Store, full, read_checked, write_file
 from gtrade.sweeps.table import row_ids
 
 _BYTES_PER_FILE = 2**28
@@ -39,8 +39,11 @@ def compact(folder: str | Path, *, bytes_per_file: int = _BYTES_PER_FILE) -> int
     with Store.reopen(folder) as store:
         store.finished()
         before = len(_files(store.folder))
-        for paths in _groups(store.folder, bytes_per_file):
-            _merge(store, paths)
+        try:
+            for paths in _groups(store.folder, bytes_per_file):
+                _merge(store, paths)
+        except OSError as error:
+            raise full(store.folder, error) from None
         removed = before - len(_files(store.folder))
         store.log("compacted", files=removed)
     return removed

@@ -47,19 +47,23 @@ class GroupProgram:
         num_devices: local devices that share a call.
     """
 
-    def __init__(self, grid: Grid, group: Group, *, num_devices: int) -> None:
+    def __init__(
+        self, grid: Grid, group: Group, *, num_devices: int, num_sharing: int = 1
+    ) -> None:
         """Build the group's problems and solvers; nothing is compiled yet.
 
         Args:
             grid: the whole grid.
             group: the group.
             num_devices: local devices to use.
+            num_sharing: processes that share the machine's memory.
 
         Raises:
             ValueError: if a problem or solver cannot be built.
         """
         spec = grid.spec
         self.group, self.num_devices = group, num_devices
+        self._num_sharing = num_sharing
         self._run = spec.run
         self._batch = _build(grid, group, spec.run.precision)
         self._solve = make_program(type(self._batch[1]), num_devices)
@@ -84,7 +88,7 @@ class GroupProgram:
         if isinstance(self._solve, HostProgram):
             most = min(most, _MOST_LANES_ON_HOST)
         width = self._balanced(num_lanes, most)
-        budget = memory_budget()
+        budget = memory_budget(self._num_sharing)
         if budget is None:
             return width
         size = width * self.num_devices
@@ -218,8 +222,12 @@ def precision_context(precision: str) -> Any:
     return jax.enable_x64(precision == "f64")
 
 
-def memory_budget() -> int | None:
-    """Return the bytes a call may use on all local devices together."""
+def memory_budget(num_sharing: int = 1) -> int | None:
+    """Return the bytes a call may use on all local devices together.
+
+    Args:
+        num_sharing: processes that share the machine's memory.
+    """
     devices = jax.local_devices()
     stats = [device.memory_stats() or {} for device in devices]
     limits = [s["bytes_limit"] for s in stats if "bytes_limit" in s]
@@ -227,7 +235,7 @@ def memory_budget() -> int | None:
         # Devices have their own memory, and nothing else runs on them.
         return int(2 * _MEMORY_SHARE * min(limits)) * len(devices)
     available = available_memory()
-    return None if available is None else int(_MEMORY_SHARE * available)
+    return None if available is None else int(_MEMORY_SHARE * available / num_sharing)
 
 
 @functools.partial(jax.jit, inline=True)

@@ -47,10 +47,15 @@ class RayExecutor:
             MissingPackageError: without Ray.
         """
         self._variables: list[str] = []
-        if not _is_cluster_likely():
+        self._joins = _is_cluster_likely()
+        if not self._joins:
             # Read when Ray is imported: keeps a local cluster on the loopback device.
             self._set("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        self._ray = require("ray", "'gtrade[ray]'")
+        try:
+            self._ray = require("ray", "'gtrade[ray]'")
+        except ImportError:
+            self._restore()
+            raise
         self._spec, self._num_started = spec, num_workers
         self._pending: dict[Any, Chunk] = {}
         self._folder: str | None = None
@@ -84,28 +89,32 @@ class RayExecutor:
     def _connect(self) -> None:
         ray = self._ray
         self._set("RAY_USAGE_STATS_ENABLED", "0")
+        self._set("RAY_task_oom_retries", str(_RETRIES))  # else it is tried for ever
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        try:
-            ray.init(address="auto", **quiet)
-        except ConnectionError as error:
-            if "RAY_ADDRESS" in os.environ:
-                where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}"
-                raise StoreError(
-                    f"executor ray: no cluster answers at {where} ({error})"
-                ) from None
-            self._folder = tempfile.mkdtemp(prefix="gtrade-ray-", dir=_SHORT)
-            if not (Path.home() / ".ray" / "auth_token").exists():
-                # Without one Ray makes one, and leaves it in the user's home.
-                self._set("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            ray.init(
-                address="local",
-                num_cpus=self._num_started or num_cores(),
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=self._folder,
-                **quiet,
-            )
+        if self._joins:
+            try:
+                ray.init(address="auto", **quiet)
+            except (ConnectionError, ray.exceptions.RayError) as error:
+                if "RAY_ADDRESS" in os.environ:
+                    where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}"
+                    raise StoreError(
+                        f"executor ray: no cluster answers at {where} ({error})"
+                    ) from None
+            else:
+                return
+        self._folder = tempfile.mkdtemp(prefix="gtrade-ray-", dir=_SHORT)
+        if not (Path.home() / ".ray" / "auth_token").exists():
+            # Without one Ray makes one, and leaves it in the user's home.
+            self._set("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        ray.init(
+            address="local",
+            num_cpus=self._num_started or num_cores(),
+            include_dashboard=False,
+            object_store_memory=_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=self._folder,
+            **quiet,
+        )
 
     def _set(self, name: str, value: str) -> None:
         """Set a variable for Ray's processes until the end, unless the user has."""
@@ -115,15 +124,21 @@ class RayExecutor:
 
     def __exit__(self, *_: object) -> None:
         """Take back what is still waiting, and end a cluster that was started here."""
-        for task in self._pending:
-            self._ray.cancel(task, force=True)
-        self._pending.clear()
-        if self._is_owner:
-            self._ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            for task in self._pending:
+                self._ray.cancel(task, force=True)
+        finally:
+            self._pending.clear()
+            if self._is_owner:
+                self._ray.shutdown()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._restore()
+
+    def _restore(self) -> None:
         for name in self._variables:
             os.environ.pop(name, None)
+        self._variables.clear()
 
     def device_facts(self) -> dict[str, Any]:
         """Return platform, kind and number of a worker's devices."""
@@ -137,6 +152,14 @@ class RayExecutor:
         resource = "GPU" if self._is_gpu else "CPU"
         return max(int(self._ray.cluster_resources().get(resource, 1)), 1)
 
+    @property
+    def _num_sharing(self) -> int:
+        """Workers that share a machine's memory, at most."""
+        if self._is_gpu:
+            return 1
+        cores = [node["Resources"].get("CPU", 1) for node in self._ray.nodes()]
+        return max(int(max(cores)), 1)
+
     def open(self, grid: Any, store: Any) -> None:
         """Take chunks of this grid from now on, for this store."""
         del grid  # workers make their own from the spec
@@ -148,6 +171,7 @@ class RayExecutor:
                 writer=store.writer,
                 device=self._device,
                 versions=checked_versions(),
+                num_sharing=self._num_sharing,
                 environment=self._environment,
             )
         )
@@ -180,7 +204,7 @@ class RayExecutor:
         except StoreError:
             raise
         except Exception as error:
-            return [Failure(chunk, error)]
+            return [chunk.failure(error)]
 
     def _get(self, task: Any) -> Any:
         """Wait for a task; its errors are those that its worker had."""

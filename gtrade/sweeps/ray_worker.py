@@ -12,7 +12,7 @@ from typing import Any
 from gtrade.sweeps.chunks import Calls, Chunk, Report
 from gtrade.sweeps.manifest import package_versions
 from gtrade.sweeps.spec import Spec
-from gtrade.sweeps.store import ChunkWriter
+from gtrade.sweeps.store import ChunkWriter, StoreError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class Job:
         writer: `Store.writer` of the driver.
         device: facts that every worker's device has to share.
         versions: of packages that every worker has to share.
+        num_sharing: workers that share a machine's memory.
         environment: variables to set before jax is imported; None to unset one.
     """
 
@@ -33,6 +34,7 @@ class Job:
     writer: str
     device: dict[str, Any]
     versions: dict[str, str]
+    num_sharing: int
     environment: dict[str, str | None]
 
 
@@ -75,12 +77,15 @@ def _worker_of(job: Job) -> Any:
         wanted = {**job.device, **job.versions}
         for fact in ("platform", "kind", *job.versions):
             if found[fact] != wanted[fact]:
-                raise RuntimeError(
+                raise StoreError(
                     f"a worker has {fact} {found[fact]}, and others {wanted[fact]}: the"
                     " rows of one run need equal devices and versions"
                 )
         store = ChunkWriter(job.folder, job.writer)
-        _worker = job.writer, Worker(Grid(job.spec), store, num_devices=1)
+        worker = Worker(
+            Grid(job.spec), store, num_devices=1, num_sharing=job.num_sharing
+        )
+        _worker = job.writer, worker
     return _worker[1]
 
 

@@ -108,7 +108,7 @@ class LocalExecutor:
         except StoreError:
             raise
         except Exception as error:
-            self._outcomes.append(Failure(chunk, error))
+            self._outcomes.append(chunk.failure(error))
 
     def collect(self) -> list[Report | Failure]:
         """Return what came of the chunk submitted last."""
@@ -208,7 +208,7 @@ def _drive(
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 store.log("failed", **_described(outcome))
-                progress.say(f"{len(outcome.chunk.rows)} rows failed: {_text(outcome)}")
+                progress.say(f"{outcome.num_rows} rows failed: {_text(outcome)}")
                 continue
             store.log("chunk", **dataclasses.asdict(outcome))
             queue = queues[outcome.group]
@@ -224,7 +224,7 @@ def _drive(
             progress.advance(outcome.num_rows, outcome.num_failed)
         if failures and not progress.done + progress.reused:
             raise failures[0].error
-        store.log("finished", rows=total - sum(len(f.chunk.rows) for f in failures))
+        store.log("finished", rows=total - sum(f.num_rows for f in failures))
         if is_shown:
             progress.say(progress.text())
         if failures:
@@ -242,6 +242,8 @@ def _outcomes(
             chunk = next(chunks, None)
             if chunk is None:
                 is_over = True
+            elif isinstance(chunk, Failure):
+                yield chunk
             else:
                 workers.submit(chunk)
         outcomes = list(workers.collect())
@@ -252,13 +254,20 @@ def _outcomes(
 
 def _chunks(
     queues: list[Queue], store: Store | MemoryStore, workers: Executor
-) -> Iterator[Chunk]:
+) -> Iterator[Chunk | Failure]:
     for queue in queues:
         if not queue.lanes.num_missing:
             continue
         group = queue.group.index
         width = store.manifest["lane_widths"].get(str(group))
-        queue.calls = workers.calls(group, width)
+        try:
+            queue.calls = workers.calls(group, width)
+        except StoreError:
+            raise
+        except Exception as error:  # such as one solve that needs too much memory
+            name = f"group {group}"
+            yield Failure(name, group, queue.lanes.num_missing, error)
+            continue
         if width is None:
             store.set_lane_width(group, queue.calls.width)
         while (chunk := queue.next()) is not None:
@@ -266,7 +275,7 @@ def _chunks(
 
 
 def _tell(failures: list[Failure], progress: Progress, *, is_shown: bool) -> None:
-    num_rows = sum(len(failure.chunk.rows) for failure in failures)
+    num_rows = sum(failure.num_rows for failure in failures)
     message = (
         f"{num_rows} rows could not be computed: {len(failures)} of the chunks failed"
         f" ({_text(failures[0])}); run again to try them again"
@@ -282,11 +291,10 @@ def _text(failure: Failure) -> str:
 
 
 def _described(failure: Failure) -> dict[str, Any]:
-    chunk = failure.chunk
     return {
-        "name": chunk.name,
-        "group": chunk.group,
-        "num_rows": len(chunk.rows),
+        "name": failure.name,
+        "group": failure.group,
+        "num_rows": failure.num_rows,
         "error": f"{type(failure.error).__name__}: {failure.error}",
     }
 

@@ -79,10 +79,11 @@ class ChunkWriter:
                 path = self.folder / "rows" / name
                 write_file(path, lambda f: _write_table(rows, f))
         except OSError as error:
-            raise _full(self.folder, error) from None
+            raise full(self.folder, error) from None
 
 
-def _full(folder: Path, error: OSError) -> StoreError:
+def full(folder: Path, error: OSError) -> StoreError:
+    """Return what to say when a folder cannot be written any more."""
     reason = (error.strerror or str(error)).lower()
     return StoreError(
         f"{folder}: cannot be written any more ({reason}); finished rows are safe, and"
@@ -128,6 +129,9 @@ class Store:
             raise StoreError(f"{folder}: cannot be written ({reason})") from None
         try:
             self._open(manifest, force_resume, is_continued)
+        except OSError as error:
+            self.close()
+            raise full(self.folder, error) from None
         except BaseException:
             self.close()
             raise
@@ -279,7 +283,7 @@ class Store:
             path = self.folder / "manifest.json"
             write_file(path, lambda file: file.write(text.encode()))
         except OSError as error:
-            raise _full(self.folder, error) from None
+            raise full(self.folder, error) from None
 
     def log(self, event: str, **details: Any) -> None:
         """Append one line to the log, if there is room for it."""
@@ -397,7 +401,8 @@ def _write_table(table: pa.Table, file: BinaryIO) -> None:
 
 def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that its name never stands for less than all of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    own = f"{os.getpid()}-{secrets.token_hex(4)}"  # also among several machines
+    temporary = path.with_name(f".{path.name}.{own}.tmp")
     try:
         with open(temporary, "wb") as file:
             write(file)

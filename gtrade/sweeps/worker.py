@@ -27,14 +27,18 @@ class Committer(Protocol):
 class Worker:
     """Computes chunks and commits them to a store; keeps one group compiled."""
 
-    def __init__(self, grid: Grid, store: Committer, num_devices: int) -> None:
+    def __init__(
+        self, grid: Grid, store: Committer, num_devices: int, *, num_sharing: int = 1
+    ) -> None:
         """Compile nothing yet.
 
         Args:
             grid: the validated grid.
             store: where chunks are committed.
             num_devices: local devices to use.
+            num_sharing: processes like this one that share the machine's memory.
         """
+        self._num_sharing = num_sharing
         self.grid, self.store, self.num_devices = grid, store, num_devices
         self._program: GroupProgram | None = None
 
@@ -44,7 +48,12 @@ class Worker:
             members = self.grid.groups[group]
             num_lanes = len(members.points) * self.grid.spec.run.replications
             num_devices = min(self.num_devices, num_lanes)
-            self._program = GroupProgram(self.grid, members, num_devices=num_devices)
+            self._program = GroupProgram(
+                self.grid,
+                members,
+                num_devices=num_devices,
+                num_sharing=self._num_sharing,
+            )
         return self._program
 
     def execute(self, chunk: Chunk) -> Report:

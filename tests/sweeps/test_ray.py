@@ -147,5 +147,9 @@ def test_ray_absent_is_said_and_never_imported(tmp_path, monkeypatch, capsys):
     assert main(arguments) == 2
     assert "pip install 'gtrade[ray]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    before = dict(os.environ)
+    with pytest.raises(ImportError, match="pip install 'gtrade"):
+        run_spec(resolve_spec(SWEEP), tmp_path / "out", executor="ray")
+    assert dict(os.environ) == before
     code = "import sys; sys.modules['ray'] = None\nimport gtrade.sweeps.run"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -251,9 +251,9 @@ def test_the_width_is_balanced_over_calls(monkeypatch):
     assert program.choose_width(101) == 51
     assert program.choose_width(1) == 1
     per_lane = programs._num_bytes(program._abstract(90)) / 90 * programs._MEMORY_FACTOR
-    monkeypatch.setattr(programs, "memory_budget", lambda: 10.01 * per_lane)
+    monkeypatch.setattr(programs, "memory_budget", lambda *_: 10.01 * per_lane)
     assert program.choose_width(90) == 10
-    monkeypatch.setattr(programs, "memory_budget", lambda: 1)
+    monkeypatch.setattr(programs, "memory_budget", lambda *_: 1)
     with pytest.raises(ValueError, match="one solve on each of 1 devices needs"):
         program.choose_width(90)
 
@@ -350,7 +350,7 @@ def test_widths_on_the_host_fit_memory(monkeypatch):
     size = 3 * (2 * 4 + 4 + 4 + 4)  # roots, status, residual, steps
     assert program._solve.memory_bytes(*program._abstract(3)[0]) == size
     assert program.bytes_per_result(3) == (1 + 2 + 4) * 8 + 1
-    monkeypatch.setattr(programs, "memory_budget", lambda: 1)
+    monkeypatch.setattr(programs, "memory_budget", lambda *_: 1)
     with pytest.raises(ValueError, match="one solve on each of 1 devices needs"):
         program.choose_width(3)
 
@@ -390,3 +390,17 @@ def test_clock_jumps_change_nothing(tmp_path, monkeypatch, undisturbed):
     table = run_spec(make_spec(), tmp_path)
     assert same_rows(table, undisturbed)
     assert same_rows(run_spec(make_spec(), tmp_path), undisturbed)
+
+
+def test_a_shape_that_cannot_be_planned_loses_no_other(tmp_path, monkeypatch):
+    calls = run.Worker.calls
+
+    def refuse(worker, group, width):
+        if group == 0:
+            raise ValueError("one solve needs 99 GiB")
+        return calls(worker, group, width)
+
+    monkeypatch.setattr(run.Worker, "calls", refuse)
+    with pytest.warns(RuntimeWarning, match="12 rows .*one solve needs 99 GiB"):
+        table = run_spec(make_spec(), tmp_path)
+    assert set(table["problem.num_things"].tolist()) == {3}
