@@ -27,7 +27,7 @@ LAYERS = (
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-WITHOUT_JAX = ("sweeps/store.py", "reporting", "plotting")
+WITHOUT_JAX = ("sweeps/store.py", "sweeps/files.py", "reporting", "plotting")
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem in RANK)
 
 

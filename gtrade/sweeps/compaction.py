@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gtrade.sweeps.store import REPLACES, Store, full, read_checked, write_file
+from gtrade.sweeps.files import full, read_checked, write_file
+from gtrade.sweeps.store import REPLACES, Store
 from gtrade.sweeps.table import row_ids
 
 _BYTES_PER_FILE = 2**28

@@ -20,15 +20,23 @@ import json
 import os
 import re
 import secrets
-import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gtrade.sweeps.files import (
+    UNREADABLE,
+    StoreError,
+    full,
+    is_readable,
+    lock_folder,
+    read_checked,
+    write_file,
+    write_table,
+)
 from gtrade.sweeps.manifest import continued, differences
 from gtrade.sweeps.table import Table, row_ids
 
@@ -38,11 +46,6 @@ _LEFTOVER = ".*.[0-9]*.tmp"
 # Metadata of a rows file: a JSON list of the files whose rows it holds instead.
 REPLACES = b"gtrade.replaces"
 _ATTEMPTS = 10
-UNREADABLE = (OSError, pa.ArrowException, EOFError)
-
-
-class StoreError(ValueError):
-    """A folder cannot be used for this run; the message says why and what helps."""
 
 
 class ChunkWriter:
@@ -75,20 +78,11 @@ class ChunkWriter:
                     raise StoreError(f"{self.folder}: another process has gone on here")
                 if arrays is not None:
                     path = self.folder / "arrays" / name
-                    write_file(path, lambda f: _write_table(arrays, f))
+                    write_file(path, lambda f: write_table(arrays, f))
                 path = self.folder / "rows" / name
-                write_file(path, lambda f: _write_table(rows, f))
+                write_file(path, lambda f: write_table(rows, f))
         except OSError as error:
             raise full(self.folder, error) from None
-
-
-def full(folder: Path, error: OSError) -> StoreError:
-    """Return what to say when a folder cannot be written any more."""
-    reason = (error.strerror or str(error)).lower()
-    return StoreError(
-        f"{folder}: cannot be written any more ({reason}); finished rows are safe, and"
-        " the same command goes on from there"
-    )
 
 
 class Store:
@@ -123,7 +117,7 @@ class Store:
         try:
             for part in ("rows", "arrays"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.folder)
+            self._lock = lock_folder(self.folder)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise StoreError(f"{folder}: cannot be written ({reason})") from None
@@ -209,7 +203,7 @@ class Store:
                 bad = None
             except (*UNREADABLE, KeyError):
                 bad = path
-            if bad is None and is_kept and not _is_readable(arrays):
+            if bad is None and is_kept and not is_readable(arrays):
                 bad = arrays
             if bad is None:
                 names.add(path.name)
@@ -377,65 +371,6 @@ def replaced_by(table: pa.Table) -> set[str]:
     """Return the names of the files that the file of this table replaces."""
     listed = (table.schema.metadata or {}).get(REPLACES, b"[]")
     return set(json.loads(listed))
-
-
-def read_checked(path: Path) -> pa.Table:
-    """Read a whole file with its checksums, so that damage anywhere is found."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read()
-
-
-def _is_readable(path: Path) -> bool:
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for _ in file.iter_batches():
-                pass
-    except UNREADABLE:
-        return False
-    return True
-
-
-def _write_table(table: pa.Table, file: BinaryIO) -> None:
-    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-
-
-def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file so that its name never stands for less than all of it."""
-    own = f"{os.getpid()}-{secrets.token_hex(4)}"  # also among several machines
-    temporary = path.with_name(f".{path.name}.{own}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)  # a full disk gets its room back
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _lock(folder: Path) -> Any:
-    """Lock a folder for this process; the system lets go when the process ends."""
-    file = open(folder / "lock", "a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise StoreError(
-            f"{folder}: another run is writing here ({holder}); wait for it or choose"
-            " another folder"
-        ) from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
-    return file
 
 
 def _now() -> str:

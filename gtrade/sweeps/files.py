@@ -1,0 +1,88 @@
+"""Files of a store: written whole or not at all, read with their checksums."""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+UNREADABLE = (OSError, pa.ArrowException, EOFError)
+
+
+class StoreError(ValueError):
+    """A folder cannot be used for this run; the message says why and what helps."""
+
+
+def full(folder: Path, error: OSError) -> StoreError:
+    """Return what to say when a folder cannot be written any more."""
+    reason = (error.strerror or str(error)).lower()
+    return StoreError(
+        f"{folder}: cannot be written any more ({reason}); finished rows are safe, and"
+        " the same command goes on from there"
+    )
+
+
+def read_checked(path: Path) -> pa.Table:
+    """Read a whole file with its checksums, so that damage anywhere is found."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read()
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a file can be read to its end; its tables are not kept."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for _ in file.iter_batches():
+                pass
+    except UNREADABLE:
+        return False
+    return True
+
+
+def write_table(table: pa.Table, file: BinaryIO) -> None:
+    """Write a table with checksums, compressed."""
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file so that its name never stands for less than all of it."""
+    own = f"{os.getpid()}-{secrets.token_hex(4)}"  # also among several machines
+    temporary = path.with_name(f".{path.name}.{own}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk gets its room back
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def lock_folder(folder: Path) -> Any:
+    """Lock a folder for this process; the system lets go when the process ends."""
+    file = open(folder / "lock", "a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise StoreError(
+            f"{folder}: another run is writing here ({holder}); wait for it or choose"
+            " another folder"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file
