@@ -77,7 +77,7 @@ def _merge(store: Store, paths: Sequence[Path]) -> None:
         ids.append(row_ids(*(column.to_numpy() for column in table.columns)))
     name = store.new_name(np.concatenate(ids))
     arrays = [folder / "arrays" / path.name for path in paths]
-    if all(path.exists() for path in arrays):
+    if any(path.exists() for path in arrays):  # then all, or it is an error
         write_file(folder / "arrays" / name, lambda file: _join(arrays, file, {}))
     replaced = json.dumps([path.name for path in paths])
     metadata = {REPLACES: replaced.encode()}

@@ -22,6 +22,9 @@ from gtrade.sweeps.store import MemoryStore, Store, StoreError
 from gtrade.sweeps.table import Table
 from gtrade.sweeps.worker import Worker, device_facts
 
+# A run that begins with so many failures and has nothing else is given up.
+_MOST_FAILURES_FIRST = 10
+
 
 class Executor(Protocol):
     """Has chunks computed and committed."""
@@ -149,7 +152,8 @@ def run_spec(
     Raises:
         SpecError: for inadmissible numbers, before anything is compiled.
         StoreError: if `out` cannot be used, or not be written to any more.
-        Exception: of the first chunk, if no row could be computed.
+        Exception: of the first chunk, if no row could be computed; after ten chunks
+            without one the run is given up.
     """
     if out is None and executor != "local":
         raise StoreError(
@@ -206,9 +210,14 @@ def _drive(
             progress.say(f"{name} cannot be read; its rows are computed again")
         for outcome in _outcomes(queues, store, workers):
             if isinstance(outcome, Failure):
+                if failures:
+                    outcome.error.__traceback__ = None  # holds a whole chunk's numbers
                 failures.append(outcome)
                 store.log("failed", **_described(outcome))
                 progress.say(f"{outcome.num_rows} rows failed: {_text(outcome)}")
+                is_hopeless = not progress.done + progress.reused
+                if is_hopeless and len(failures) == _MOST_FAILURES_FIRST:
+                    raise failures[0].error
                 continue
             store.log("chunk", **dataclasses.asdict(outcome))
             queue = queues[outcome.group]

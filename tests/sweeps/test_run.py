@@ -383,6 +383,14 @@ def test_a_run_of_which_nothing_can_be_computed_is_an_error(tmp_path):
         run_spec(make_spec(**document), tmp_path)
 
 
+def test_a_run_that_only_fails_is_given_up(tmp_path):
+    document = {**HOST, "run": {}, "sweep": {"problem.levels.1": [667.0] * 200}}
+    with pytest.raises(RuntimeError, match="a level of 667"):
+        run_spec(make_spec(**document), tmp_path, chunk=1)
+    log = (tmp_path / "log.jsonl").read_text()
+    assert log.count('"failed"') == 10
+
+
 def test_clock_jumps_change_nothing(tmp_path, monkeypatch, undisturbed):
     clock = iter(np.cumsum(np.tile([1e9, -2e9, 3.0], 10_000)))
     monkeypatch.setattr("time.time", lambda: next(clock))
