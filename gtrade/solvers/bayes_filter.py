@@ -1,6 +1,6 @@
 """Linear perfect Bayesian equilibrium of the hidden-target game."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -37,6 +37,8 @@ class BayesFilter(AbstractSolver):
     tol: Float[Array, ""] = eqx.field(converter=as_float, default=1e-12)
     num_steps: int = eqx.field(static=True, default=64)
     max_steps: int = eqx.field(static=True, default=100)
+
+    cpu_block: ClassVar[int | None] = 128  # 1.4 times as fast as 2048 at a time
 
     def __check_init__(self) -> None:
         """Check shapes, and values where they are concrete."""

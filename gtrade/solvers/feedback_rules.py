@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gtrade.numerics.elimination import solve_tiny
 from gtrade.numerics.precision import product
 
 
@@ -51,7 +52,7 @@ def feedback_rules(
         slopes = 2 * jnp.diagonal(values, axis1=0, axis2=1).T
         left = weights[:, None] * (1 + identity) + slopes
         right = slopes - jnp.diag(impacts)
-        gain = jnp.linalg.solve(left, right)
+        gain = solve_tiny(left, right)
         error = jnp.abs(product(left, gain) - right).max() / jnp.abs(left).max()
         curvature = (2 * weights + jnp.diagonal(slopes)).min() / num_steps
         keep = (identity - gain)[None]
@@ -95,7 +96,7 @@ def open_loop_rules(
 
     def step(gain, _):
         moved = product(ahead, gain)
-        gain = jnp.linalg.solve(here + moved, moved)
+        gain = solve_tiny(here + moved, moved)
         return gain, gain
 
     _, earlier = jax.lax.scan(step, identity, length=num_steps - 1, reverse=True)

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gtrade.numerics.elimination import solve_tiny
 from gtrade.numerics.precision import product
 
 _BISECTIONS, _NEWTON_STEPS = 10, 4
@@ -89,7 +90,7 @@ def sweep(
         left = weight * (1 + jnp.eye(2, dtype=dtype))
         left = left + 2 * jnp.stack([-slope[:0:-1], other[0, ::-1]])
         right = 2 * jnp.stack([-slope[1:], other[0]]) - impact * crossed
-        expected, answer = jnp.linalg.solve(left, right)
+        expected, answer = solve_tiny(left, right)
         is_convex = (curvature > 0) & (weight + other[0, 0] > 0)
 
         rule = jnp.concatenate([alpha[None], expected])

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from gtrade.numerics.elimination import solve_small
+from gtrade.numerics.elimination import MOST_WRITTEN_OUT, solve_small, solve_tiny
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
@@ -19,4 +19,20 @@ def test_matches_lapack_with_zeros_on_the_diagonal(size):
 
 def test_a_singular_system_has_no_finite_answer():
     found = solve_small(np.zeros((2, 2), np.float32), np.ones(2, np.float32))
+    assert not np.isfinite(found).any()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, MOST_WRITTEN_OUT, MOST_WRITTEN_OUT + 1])
+@pytest.mark.usefixtures("in_float64")
+def test_written_out_it_matches_lapack_too(size):
+    rng = np.random.default_rng(size)
+    matrix = rng.normal(size=(20, size, size))
+    matrix[::2, range(size), range(size)] *= size == 1
+    right = rng.normal(size=(20, size, 3))
+    found = jax.vmap(solve_tiny)(matrix, right)
+    np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-9)
+
+
+def test_written_out_a_singular_system_has_no_finite_answer():
+    found = solve_tiny(np.ones((2, 2), np.float32), np.ones((2, 1), np.float32))
     assert not np.isfinite(found).any()
