@@ -24,7 +24,7 @@ def _reachable(t, horizon, target, min_trade, max_trade):
     return low, high
 
 
-class _ResponseTables:
+class ResponseTables:
     """Best responses of many lanes with one target, by backward induction.
 
     Minimises sum_t linear_t a_t + weights_t a_t (a_t + kappa A_{t-1}); ties go to the
@@ -136,7 +136,7 @@ def published_ftpl_batch(
     for target in dict.fromkeys(targets):
         members = [i for i, other in enumerate(targets) if other == target]
         lanes_kappa = np.tile(kappa, len(members))
-        tables = _ResponseTables(horizon, target, min_trade, max_trade, lanes_kappa)
+        tables = ResponseTables(horizon, target, min_trade, max_trade, lanes_kappa)
         groups.append((members, tables))
 
     history = np.empty((num_rounds, num_runs, players, horizon), dtype=np.int8)
