@@ -33,7 +33,8 @@ class Case:
         most: games of the largest batch.
         variant: what tells two cases of one solver apart.
         tolerance: largest difference to the baseline's answer, relative to the largest
-            number of an answer.
+            number of all answers.
+        most_others: share of games whose answers may differ by more.
     """
 
     model: str
@@ -46,7 +47,8 @@ class Case:
     answer: str | None = None
     most: int = 2**16
     variant: str = ""
-    tolerance: float = 1e-6
+    tolerance: float = 1e-8
+    most_others: float = 0.0
 
     @property
     def name(self) -> str:
@@ -108,6 +110,7 @@ _TRADING = [
         numbers={"max_rounds": 200},
         answer="schedules",
         tolerance=0.0,
+        most_others=0.02,  # in floats, equally dear schedules differ by rounding
     ),
     Case(
         "trading-game",
@@ -350,7 +353,7 @@ _POSITIONS = [
         solver_sizes=("num_points",),
         answer="schedules",
         most=4096,
-        tolerance=1e-3,
+        tolerance=1e-7,
     ),
     Case(
         "transient-impact",

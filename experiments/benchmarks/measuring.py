@@ -18,7 +18,7 @@ import numpy as np
 from gtrade.solving import LaneProgram
 
 
-def read_arguments(description, parts=(), *, one_thread=False):
+def read_arguments(description, parts=(), *, one_thread=False, add_more=None):
     """Read the command line and set this process up; call before jax is used.
 
     Args:
@@ -26,6 +26,7 @@ def read_arguments(description, parts=(), *, one_thread=False):
         parts: names that `--parts` can choose from; all by default.
         one_thread: whether NumPy's products use one thread, which a loop over small
             matrices needs; the process starts again for that if it has to.
+        add_more: adds further arguments to the parser.
 
     Returns:
         The arguments, with `cores` and the `load` average found at the start.
@@ -37,6 +38,8 @@ def read_arguments(description, parts=(), *, one_thread=False):
     parser.add_argument("--repeats", type=int, default=5, help="calls after the first")
     if parts:
         parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    if add_more is not None:
+        add_more(parser)
     arguments = parser.parse_args()
     threads = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
     if one_thread and any(os.environ.get(name) != "1" for name in threads):
@@ -107,6 +110,47 @@ def peak_operations(num_devices, dtype):
     x = jnp.ones((program.num_devices, size, size), dtype)
     _, _, later = timed(lambda: program(x), repeats=5)
     return count * size**3 / min(later)
+
+
+def bounds(num_devices, dtype):
+    """Measure what this machine can do at best, all devices together.
+
+    Returns:
+        By name: operations a second (two for a multiply-add of a matrix product);
+        exponentials a second; bytes a second between memory and processor; seconds of
+        a step of a loop that does next to nothing.
+    """
+
+    def fastest(body, num_steps, *shape):
+        """Return the seconds of a loop of so many steps over an array a device."""
+        program = LaneProgram(
+            lambda x: jax.lax.fori_loop(0, num_steps, lambda _, y: body(y), x),
+            num_devices=num_devices,
+        )
+        x = jnp.ones((num_devices, *shape), dtype)
+        return min(timed(lambda: program(x), repeats=9)[2])
+
+    size, large = 2**12, 2**24 if jax.devices()[0].platform == "cpu" else 2**27
+    exponentials = fastest(lambda x: jnp.exp(-x), 200, size)
+    # What a loop costs a step is what a longer one takes beyond a shorter one.
+    copied = fastest(lambda x: x * 0.5, 12, large) - fastest(
+        lambda x: x * 0.5, 2, large
+    )
+    # Loops over less than a kilobyte are compiled into one kernel on a CPU.
+    long, short = (fastest(lambda x: x * 0.5 + 1, n, 512) for n in (6000, 1000))
+    return {
+        "operations_per_s": 2 * num_devices * peak_operations(num_devices, dtype),
+        "exponentials_per_s": num_devices * 200 * size / exponentials,
+        "bytes_per_s": 10 * 2 * num_devices * large * np.dtype(dtype).itemsize / copied,
+        "step_s": (long - short) / 5000,
+    }
+
+
+def call_seconds(num_devices):
+    """Measure the seconds of a call that does next to nothing."""
+    program = LaneProgram(lambda x: x + 1, num_devices=num_devices)
+    x = jnp.ones(num_devices)
+    return min(timed(lambda: program(x), repeats=50)[2])
 
 
 def device_name():

@@ -1,0 +1,201 @@
+"""A record of every solver as a table, and as a figure of cost against size."""
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from rich.table import Table
+
+from gtrade.plotting.style import PALETTE, new_figure, style
+
+# Sizes that mean the same thing in different models, as the figure's columns.
+PANELS = {
+    "games in a call": ("batch",),
+    "steps or points in time": ("horizon", "num_steps", "num_points"),
+    "trade limit, strategies or types": ("max_trade", "strategies", "num_types"),
+    "players or firms": ("num_players", "num_firms"),
+    "rounds, or branching": ("num_rounds", "branching"),
+}
+FAMILIES = {
+    "trading game": ("trading-game",),
+    "bimatrix": ("bimatrix",),
+    "position building": ("position-building",),
+    "other position games": (
+        "power-law-position",
+        "transient-impact",
+        "uncertain-impact",
+        "feedback-position",
+        "hidden-target",
+    ),
+    "position learning": ("position-learning",),
+}
+
+
+def points(result, name):
+    """Return sizes and seconds a call, for a batch or another size."""
+    if name == "batch":
+        rows = result["batches"]
+        return [row["batch"] for row in rows], [row["run_s"] for row in rows]
+    rows = result["growth"].get(name, [])
+    return (
+        [row["value"] for row in rows],
+        [row["run_s"] / row["batch"] for row in rows],
+    )
+
+
+def fit_exponents(result):
+    """Fit seconds = c size^p to the last three points, for every size measured."""
+    exponents = {}
+    for name in ("batch", *result["growth"]):
+        sizes, seconds = points(result, name)
+        if len(sizes) >= 2:
+            x, y = np.log(sizes[-3:]), np.log(seconds[-3:])
+            exponents[name] = float(np.polyfit(x, y, 1)[0])
+    return exponents
+
+
+def _number(x, digits=3):
+    if x is None:
+        return ""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.{digits}g}"
+
+
+def _times(found):
+    if found is None:
+        return ""
+    mark = "" if found.get("agrees", True) else " (differs)"
+    return f"{_number(found['ratio'], 2)}{mark}"
+
+
+def cells(result):
+    """Return the table's cells for one solver: its largest batch."""
+    row = max(result["batches"], key=lambda row: row["games_per_s"])
+    kind, share = row.get("binding"), row.get("of_bound")
+    needed = row["memory_bytes"]
+    exponents = result["exponents"].items()
+    return [
+        result["name"],
+        row["precision"],
+        _number(row["batch"]),
+        _number(row["compile_s"], 2),
+        _number(row["run_s"] / row["batch"] * 1e6),
+        _number(row["games_per_s"]),
+        "" if needed is None else _number(needed / row["batch"] / 1024, 2),
+        "" if kind is None else f"{100 * share:.2g} % {kind}",
+        _times(result.get("baseline")),
+        _times(result.get("peer")),
+        _number(result["verification"]["verify_s"] * 1e6, 2),
+        ", ".join(f"{name} {p:.1f}" for name, p in exponents),
+    ]
+
+
+HEADERS = (
+    ("solver", "left"),
+    ("width", "left"),
+    ("batch", "right"),
+    ("compile s", "right"),
+    ("us a game", "right"),
+    ("games/s", "right"),
+    ("kB a game", "right"),
+    ("of the bound", "left"),
+    ("x NumPy", "right"),
+    ("x peer", "right"),
+    ("verify us", "right"),
+    ("time ~ size^p", "left"),
+)
+
+
+def show(results, console, title):
+    """Print the table."""
+    table = Table(title=title)
+    for header, side in HEADERS:
+        table.add_column(header, justify=side)
+    for result in results:
+        table.add_row(*cells(result))
+    console.print(table)
+
+
+def as_markdown(results):
+    """Return the table for the documentation."""
+    lines = ["| " + " | ".join(header for header, _ in HEADERS) + " |"]
+    sides = {"left": "---", "right": "--:"}
+    lines.append("|" + "|".join(sides[side] for _, side in HEADERS) + "|")
+    lines += ["| " + " | ".join(cells(result)) + " |" for result in results]
+    return "\n".join(lines)
+
+
+def draw_costs(results, path, device):
+    """Write the figure: seconds against every size, a row of panels a family."""
+    shown = {
+        family: [x for x in results if x["name"].split("/")[0] in models]
+        for family, models in FAMILIES.items()
+    }
+    shown = {family: found for family, found in shown.items() if found}
+    with style():
+        figure, axes = new_figure(
+            len(shown),
+            len(PANELS),
+            width=13.0,
+            height=3.3 * len(shown),
+            title=f"Seconds grow like powers of size: {device}",
+            squeeze=False,
+        )
+        for row, (family, found) in zip(axes, shown.items(), strict=True):
+            row[0].annotate(
+                family,
+                (-0.3, 0.5),
+                xycoords="axes fraction",
+                rotation=90,
+                va="center",
+                fontsize=9,
+                fontweight="bold",
+            )
+            for axis, (title, names) in zip(row, PANELS.items(), strict=True):
+                _draw_panel(axis, found, names)
+                axis.set_title(title)
+        figure.savefig(path, dpi=130)
+
+
+def _draw_panel(axis, results, names):
+    ticks, largest, smallest = set(), 0.0, np.inf
+    solvers = [result["name"].split("/", 1)[1] for result in results]
+    for place, (result, solver) in enumerate(zip(results, solvers, strict=True)):
+        is_unique = solvers.count(solver) == 1
+        for name in names:
+            sizes, seconds = points(result, name)
+            if len(sizes) < 2:
+                continue
+            label = solver if is_unique else result["name"]
+            axis.loglog(
+                sizes,
+                seconds,
+                marker="o",
+                markersize=2.5,
+                linewidth=1.0,
+                color=PALETTE[place % len(PALETTE)],
+                linestyle="-" if place < len(PALETTE) else "--",
+                label=f"{label} {result['exponents'][name]:.1f}",
+            )
+            ticks |= set(sizes)
+            largest, smallest = max(largest, *seconds), min(smallest, *seconds)
+    if not ticks:
+        axis.set_visible(False)
+        return
+    is_batch = names == ("batch",)
+    axis.set_ylabel("seconds a call" if is_batch else "seconds a game")
+    low, high = np.floor(np.log10(smallest)), np.log10(largest)
+    # Room for the legend above the lines.
+    rows = -(-len(axis.lines) // 2)
+    high = max(high, low + 1) + 0.11 * rows * (max(high, low + 1) - low)
+    axis.set_ylim(10**low, 10**high)
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_locator(FixedLocator(_apart(sorted(ticks))))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axis.legend(fontsize=6, frameon=False, ncols=2, loc="upper left")
+
+
+def _apart(ticks):
+    """Return the ticks that leave room between each other."""
+    kept = ticks[:1]
+    for tick in ticks[1:]:
+        if np.log(tick / kept[-1]) > 0.1 * np.log(ticks[-1] / ticks[0]):
+            kept.append(tick)
+    return kept
