@@ -29,7 +29,7 @@ from measuring import (
     write_record,
 )
 from rich.console import Console
-from tables import draw_costs, fit_exponents, show
+from tables import as_markdown, draw_costs, fit_exponents, show
 
 import gtrade
 from gtrade.catalog import get_model, resolve
@@ -286,6 +286,7 @@ def add_arguments(parser):
     parser.add_argument("--no-growth", action="store_true", help="standard sizes only")
     parser.add_argument("--read", type=pathlib.Path, help="a record, to show again")
     parser.add_argument("--figure", type=pathlib.Path, help="figure to write")
+    parser.add_argument("--markdown", type=pathlib.Path, help="table to write")
 
 
 def main():
@@ -301,6 +302,8 @@ def main():
     show(results, Console(width=165), record["device"])
     if arguments.figure:
         draw_costs(results, arguments.figure, record["device"])
+    if arguments.markdown:
+        arguments.markdown.write_text(as_markdown(results) + "\n")
 
 
 def run(arguments):

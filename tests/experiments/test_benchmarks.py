@@ -1,4 +1,7 @@
+import argparse
+import dataclasses
 import importlib
+import json
 import math
 from pathlib import Path
 
@@ -122,3 +125,37 @@ def test_exponents_of_powers_are_found(benchmark_module):
     exponents = tables.fit_exponents(result)
     assert exponents["batch"] == pytest.approx(1)
     assert exponents["horizon"] == pytest.approx(2)
+
+
+def test_a_benchmark_measures_compares_and_shows(benchmark_module, tmp_path):
+    every, tables = benchmark_module("every_solver"), benchmark_module("tables")
+    (case,) = (x for x in every.CASES if x.name == "feedback-position/open-loop")
+    case = dataclasses.replace(
+        case, growth={"num_steps": (4, 8)}, sizes={"num_steps": 8, "num_firms": 2}
+    )
+    units = ("operations_per_s", "exponentials_per_s", "bytes_per_s")
+    one = dict.fromkeys(units, 1e18) | {"step_s": 1e-9, "calls_s": {1: 1e-9}}
+    machine = {"devices": 1, "f64": one | {"devices": 1}}
+    arguments = argparse.Namespace(
+        smoke=True, most=16, seconds=1.0, repeats=1, no_growth=False
+    )
+    arguments.baseline_seconds = 0.01
+    result = every.benchmark(case, machine, arguments)
+    assert [row["batch"] for row in result["batches"]] == [1, 16]
+    for row in result["batches"]:
+        assert row["status"] == {"converged": row["batch"]}
+        assert row["binding"] == "launch"
+        assert 0 < row["of_bound"] < 1
+        assert row["memory_bytes"] > 0
+    assert result["work"]["steps"]["most"] >= 2 * 7  # one recursion back, one forward
+    assert result["baseline"]["agrees"]
+    assert result["verification"]["gap"] < 1e-10
+    assert [row["value"] for row in result["growth"]["num_steps"]] == [4, 8]
+    assert set(result["exponents"]) == {"batch", "num_steps"}
+
+    restored = json.loads(json.dumps([result]))  # as a record is read again
+    markdown = tables.as_markdown(restored).splitlines()
+    assert len(markdown) == 3
+    assert markdown[2].startswith("| feedback-position/open-loop | f64 | ")
+    tables.draw_costs(restored, tmp_path / "costs.png", "a machine")
+    assert (tmp_path / "costs.png").stat().st_size > 10_000
