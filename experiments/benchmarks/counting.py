@@ -103,7 +103,7 @@ def _branch(closed: core.ClosedJaxpr) -> Callable[..., Any]:
 
 def _run_scan(params: Any, args: list[Any]) -> tuple[Any, Any]:
     body, length = params["jaxpr"], params["length"]
-    num_consts, num_carry = params["num_consts"], params["num_carry"]
+    num_consts, num_carry = _scan_parts(params)
     consts, carry = args[:num_consts], args[num_consts : num_consts + num_carry]
 
     def step(state: Any, x: Any) -> Any:
@@ -119,6 +119,14 @@ def _run_scan(params: Any, args: list[Any]) -> tuple[Any, Any]:
         reverse=params["reverse"],
     )
     return [*carry, *stacked], total
+
+
+def _scan_parts(params: Any) -> tuple[int, int]:
+    """Return how many operands of a scan are constants, and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()  # since jax 0.12
+    return len(list(constants)), len(list(carry))
 
 
 def _run_while(params: Any, args: list[Any]) -> tuple[Any, Any]:
