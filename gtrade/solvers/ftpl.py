@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -23,6 +22,7 @@ from gtrade._checks import (
     check_shape,
 )
 from gtrade.numerics.precision import integer_dtype_for
+from gtrade.numerics.threefry import uniform
 from gtrade.problems.base import replace_fields, validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.general_costs import check_linear, require_linear
@@ -159,8 +159,7 @@ class FTPL(AbstractSolver, AbstractLearner):
         """Return one round's noise: 2T numbers if "full", T if "linear"."""
         length = game.horizon * (2 if self.perturbation == "full" else 1)
         dtype = game.permanent_impact.dtype
-        uniform = jax.random.uniform(key, (length,), dtype)
-        return uniform * self.noise_level(game).astype(dtype)
+        return uniform(key, length, dtype) * self.noise_level(game).astype(dtype)
 
     def act(
         self,

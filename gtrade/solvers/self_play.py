@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gtrade._arrays import smallest_int_dtype
 from gtrade.numerics.precision import widen
+from gtrade.numerics.threefry import fold_in
 from gtrade.problems.discrete_trading import TradingGame
 from gtrade.problems.general_costs import require_linear
 from gtrade.responses.separable import separable_response
@@ -74,9 +75,7 @@ def self_play(
     def play_block(states, block):
         rounds = block * _NOISE_BLOCK + jnp.arange(_NOISE_BLOCK)
         noise = jax.vmap(
-            lambda r: jax.vmap(lambda k: learner.draw(game, jax.random.fold_in(k, r)))(
-                player_keys
-            )
+            lambda r: jax.vmap(lambda k: learner.draw(game, fold_in(k, r)))(player_keys)
         )(rounds)
         return jax.lax.scan(play_round, states, noise)
 
