@@ -54,11 +54,13 @@ def cheapest_split(
         # value[j] belongs to the state lowest(t + 1) + j after this step.
         remaining = lowest(t) + offsets
         padded = jnp.concatenate([infinity, value, infinity])
-        shift = lowest(t) - lowest(t + 1) + max_units
+        # In a batch this slice is a gather: one a step, not one an action.
+        shift = lowest(t) - lowest(t + 1)
+        aligned = jax.lax.dynamic_slice_in_dim(padded, shift, width + max_units)
 
         def try_action(placed, best):
             least, action = best
-            after = jax.lax.dynamic_slice_in_dim(padded, shift - placed, width)
+            after = jax.lax.dynamic_slice_in_dim(aligned, max_units - placed, width)
             cost = after + step_cost(t, remaining, placed).astype(dtype)
             is_better = cost < least  # strict: of equals the smallest action stays
             action = jnp.where(is_better, placed.astype(policy_dtype), action)
