@@ -40,7 +40,7 @@ class LaneProgram:
             function: takes pytrees of single instances, returns a pytree of arrays.
             num_devices: local devices to use; all if None.
             cpu_compiler_options: XLA options that pay on CPUs; left out elsewhere, and
-                dropped if this version of XLA does not know them.
+                where this version of XLA does not know them.
             cpu_block: lanes that a CPU computes at a time, so that what lies between
                 stays in its caches; all at once if None, and elsewhere.
         """
@@ -190,18 +190,17 @@ def _split(args: Any) -> tuple[Any, _Static]:
 
 
 def supported_options(options: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the compiler options if XLA takes them, else None.
+    """Return those compiler options that XLA takes, None if there are none.
 
     They are debug options of XLA, worth a factor of several and free to disappear.
     """
-    if not options or not _is_supported(tuple(sorted(options.items()))):
-        return None
-    return options
+    found = {k: v for k, v in (options or {}).items() if _is_supported(k, v)}
+    return found or None
 
 
 @functools.cache
-def _is_supported(options: tuple[tuple[str, Any], ...]) -> bool:
-    identity = jax.jit(lambda x: x + 1, compiler_options=dict(options))
+def _is_supported(name: str, value: Any) -> bool:
+    identity = jax.jit(lambda x: x + 1, compiler_options={name: value})
     try:
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             identity(np.zeros((), np.float32))
@@ -225,7 +224,7 @@ def solve(
     """
     single = (problem, solver.prepare(problem), key)
     batch = jax.tree.map(lambda x: x[None] if isinstance(x, jax.Array) else x, single)
-    solution = _program(type(solver))(*batch)
+    solution = _program_of(batch[1], batch[0])(*batch)
     return jax.tree.map(lambda x: jnp.asarray(x[0]), solution)
 
 
@@ -253,7 +252,8 @@ def solve_batch(
         if not lengths <= {size}:
             rule = f"{name} must have one entry for each of {size} problems"
             raise ValueError(f"{rule}; got {min(lengths - {size})}")
-    return jax.tree.map(jnp.asarray, _program(type(solvers))(problems, solvers, keys))
+    program = _program_of(solvers, problems)
+    return jax.tree.map(jnp.asarray, program(problems, solvers, keys))
 
 
 def share_among(module: Any, size: int) -> Any:
@@ -269,9 +269,24 @@ def share_among(module: Any, size: int) -> Any:
 
 
 def make_program(
-    solver: type[AbstractSolver], num_devices: int
+    solver: AbstractSolver, problems: Any, num_devices: int
 ) -> LaneProgram | HostProgram:
-    """Return what solves (problems, solvers, keys) with a solver of this class."""
+    """Return what solves (problems, solvers, keys).
+
+    Args:
+        solver: one, or a batch; of its numbers none is read.
+        problems: one, or a batch, of the shapes to come.
+        num_devices: local devices to use.
+    """
+    options = solver.cpu_compiler_options(problems)
+    return _make_program(type(solver), tuple(sorted(options.items())), num_devices)
+
+
+def _make_program(
+    solver: type[AbstractSolver],
+    options: tuple[tuple[str, Any], ...],
+    num_devices: int,
+) -> LaneProgram | HostProgram:
     if issubclass(solver, AbstractHostSolver):
         return HostProgram()
 
@@ -281,11 +296,14 @@ def make_program(
     return LaneProgram(
         solve_one,
         num_devices=num_devices,
-        cpu_compiler_options=solver.cpu_compiler_options,
+        cpu_compiler_options=dict(options),
         cpu_block=solver.cpu_block,
     )
 
 
-@functools.cache
-def _program(solver: type[AbstractSolver]) -> LaneProgram | HostProgram:
-    return make_program(solver, 1)
+_kept_program = functools.cache(_make_program)
+
+
+def _program_of(solver: AbstractSolver, problems: Any) -> LaneProgram | HostProgram:
+    options = solver.cpu_compiler_options(problems)
+    return _kept_program(type(solver), tuple(sorted(options.items())), 1)

@@ -17,7 +17,10 @@ from gtrade.solving import HostProgram, LaneProgram, share_among, supported_opti
 
 def test_unknown_compiler_options_are_dropped():
     assert supported_options(None) is None
-    assert supported_options({"xla_cpu_no_such_option": False}) is None
+    unknown = {"xla_cpu_no_such_option": False}
+    assert supported_options(unknown) is None
+    known = {"xla_cpu_prefer_vector_width": 256}
+    assert supported_options(unknown | known) == known
     program = LaneProgram(
         lambda x: x + 1, cpu_compiler_options={"xla_cpu_no_such_option": False}
     )

@@ -41,7 +41,7 @@ def solve_over(num_devices, games, solver):
         return lambda: gtrade.solve_batch(games, solver)
     size = len(jax.tree.leaves(games)[0])
     solvers = share_among(solver.prepare(games), size)
-    program = make_program(type(solver), num_devices)
+    program = make_program(solver, games, num_devices)
     return lambda: program(games, solvers, None)
 
 

@@ -67,7 +67,7 @@ class Measurement:
         self.is_on_host = isinstance(solver, AbstractHostSolver)
         is_shared = count % num_devices == 0 and not self.is_on_host
         self.num_devices = num_devices if is_shared else 1
-        self.program = make_program(type(solver), self.num_devices)
+        self.program = make_program(self.solver, self.games, self.num_devices)
         self.inputs = jax.block_until_ready((self.games, self.solver, self.keys))
 
     def context(self):

@@ -46,7 +46,7 @@ def learning(num_devices, perturbation, noise, num_runs, repeats):
     play = LaneProgram(
         lambda game, key: solver.solve(game, key=key),
         num_devices=num_devices,
-        cpu_compiler_options=solver.cpu_compiler_options,
+        cpu_compiler_options=solver.cpu_compiler_options(games),
     )
     keys = jax.random.split(jax.random.key(0), size)
     solution, first, later = timed(lambda: play(games, keys), repeats)
@@ -114,7 +114,6 @@ def responses(horizon, limit, target, batch, kappa, dtype, repeats):
             g, weight, jnp.int32(target), min_trade=-limit, max_trade=limit
         ),
         num_devices=1,
-        cpu_compiler_options=gtrade.FTPL.cpu_compiler_options,
     )
     linear = flows + dtype(kappa) * held
     _, first, later = timed(lambda: respond(linear), repeats)

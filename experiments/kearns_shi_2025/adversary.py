@@ -110,7 +110,7 @@ def measure(perturbation, num_rounds, runs, numbers):
     program = LaneProgram(
         play,
         num_devices=math.gcd(len(columns[0]), jax.local_device_count()),
-        cpu_compiler_options=learners.cpu_compiler_options,
+        cpu_compiler_options=learners.cpu_compiler_options(games),
     )
     keys = jax.random.split(jax.random.key(0), len(columns[0]))
     schedules = np.asarray(program(games, learners, keys).schedules)

@@ -15,8 +15,6 @@ from gtrade.solution import Solution
 class AbstractSolver(eqx.Module):
     """How an answer is computed: hyperparameters and one method."""
 
-    # Options for the XLA compiler on CPUs that were measured to pay for this solver.
-    cpu_compiler_options: ClassVar[dict[str, Any]] = {}
     # Lanes that a CPU had best compute at a time; None: all.
     cpu_block: ClassVar[int | None] = None
 
@@ -31,6 +29,15 @@ class AbstractSolver(eqx.Module):
     @abc.abstractmethod
     def solve(self, problem: Any, *, key: PRNGKeyArray | None = None) -> Solution:
         """Solve one instance; map over a batch outside."""
+
+    def cpu_compiler_options(self, problems: Any) -> dict[str, Any]:
+        """Return options of XLA that were measured to pay on CPUs for these problems.
+
+        Args:
+            problems: one, or a batch; only its shapes are read.
+        """
+        del problems
+        return {}
 
     @classmethod
     def validate_for(cls, problem: Mapping[str, Any], **numbers: Any) -> None:

@@ -17,7 +17,7 @@ the first most significant.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -37,6 +37,7 @@ from gtrade.solvers.ftpl import (
     check_noise,
     completed_play,
     full_leader,
+    learner_options,
     with_target_range,
 )
 from gtrade.solvers.self_play import Play, self_play
@@ -85,7 +86,9 @@ class SwapFTPL(AbstractSolver, AbstractLearner):
     depth: int = eqx.field(static=True, default=2)
     target_range: tuple[int, int] | None = eqx.field(static=True, default=None)
 
-    cpu_compiler_options: ClassVar[dict[str, Any]] = FTPL.cpu_compiler_options
+    def cpu_compiler_options(self, problems: Any) -> dict[str, Any]:
+        """Return those of the learners in its tree."""
+        return learner_options(problems, self.target_range, has_program=True)
 
     def __check_init__(self) -> None:
         """Check shapes, and values where they are concrete."""

@@ -66,7 +66,7 @@ class GroupProgram:
         self._num_sharing = num_sharing
         self._run = spec.run
         self._batch = _build(grid, group, spec.run.precision)
-        self._solve = make_program(type(self._batch[1]), num_devices)
+        self._solve = make_program(self._batch[1], self._batch[0], num_devices)
         self._verify = None
         if spec.is_verified:
             is_shared = spec.run.precision == "f64"

@@ -84,8 +84,7 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
 
     each = jax.jit(
         jax.vmap(respond, in_axes=(0, 0, None)),
-        # Those of FTPL, which unrolls the program.
-        compiler_options=supported_options(gtrade.FTPL.cpu_compiler_options),
+        compiler_options=supported_options({"xla_cpu_use_fusion_emitters": False}),
     )
     for target in targets_of(horizon, low, high):
         schedules = reference.enumerate_schedules(horizon, target, low, high)

@@ -10,7 +10,7 @@ import gtrade
 from gtrade.solution import status_names
 from gtrade.solvers.regret_bounds import regret_bound, theory_noise
 from gtrade.solvers.self_play import Punisher, RecordedFlow, face
-from gtrade.solving import supported_options
+from gtrade.solving import make_program, supported_options
 from gtrade.verification.regret import external_regret
 from tests.references import kearns_shi_learners as reference
 
@@ -34,7 +34,8 @@ def box(numbers):
 
 
 def compiler_options():
-    return supported_options(gtrade.FTPL.cpu_compiler_options)
+    game = gtrade.TradingGame(**PAPER, permanent_impact=0.0)
+    return supported_options(gtrade.FTPL().prepare(game).cpu_compiler_options(game))
 
 
 @functools.cache
@@ -190,20 +191,17 @@ def test_target_range_changes_nothing(box):
 
 
 def test_one_compilation_serves_every_number():
-    from gtrade.solving import LaneProgram
-
-    program = LaneProgram(
-        lambda game, solver, key: solver.solve(game, key=key),
-        cpu_compiler_options=gtrade.FTPL.cpu_compiler_options,
-    )
-    size = 2 * program.num_devices
+    program, num_devices = None, len(jax.local_devices())
+    size = 2 * num_devices
     keys = jax.random.split(jax.random.key(0), size)
     for kappa, noise in [(0.5, 5.0), (3.0, 80.0), (0.0, 0.0)]:
         games = gtrade.make_batch(
             gtrade.TradingGame, size=size, **PAIR, permanent_impact=kappa
         )
         solvers = gtrade.make_batch(gtrade.FTPL, size=size, noise=noise, num_rounds=10)
-        program(games, solvers.prepare(games), keys)
+        solvers = solvers.prepare(games)
+        program = program or make_program(solvers, games, num_devices)
+        program(games, solvers, keys)
     assert program.num_compilations == 1
 
 

@@ -300,9 +300,10 @@ def test_bad_options_are_named(options, message):
 
 def test_a_shape_is_compiled_once(in_float64):
     rng = np.random.default_rng(14)
-    program = make_program(gtrade.LemkeHowson, 1)
+    program = None
     for label in (0, 3):
         games = batch(*rng.normal(size=(2, 9, 4, 4)))
+        program = program or make_program(gtrade.LemkeHowson(), games, 1)
         solver = gtrade.LemkeHowson(initial_label=label, tol=1e-9 / (label + 1))
         program(games, share_among(solver, 9), None)
     assert program.num_compilations == 1

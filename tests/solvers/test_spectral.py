@@ -264,13 +264,14 @@ def test_float32_is_close():
 
 
 def test_one_compilation_for_all_numbers_of_a_shape(in_float64):
-    program = make_program(gtrade.Spectral, 1)
+    program = None
     for seed in range(3):
         numbers = random_numbers(seed, (2, 1))
         columns = {
             n: numbers[n][None] for n in ("permanent_impacts", "targets", "prior")
         }
         games = gtrade.make_batch(gtrade.PositionBuilding, num_types=(2, 1), **columns)
+        program = program or make_program(gtrade.Spectral(), games, 1)
         program(games, gtrade.Spectral(), None)
     assert program.num_compilations == 1
 
