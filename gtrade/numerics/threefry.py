@@ -6,6 +6,8 @@ words after each pass: 25 ns a number. The same hash without the loop and with t
 next to each other in memory takes 2 to 3 ns.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
@@ -87,8 +89,9 @@ def threefry(key: Words, counter: Words) -> Words:
 
 def _is_threefry(key: PRNGKeyArray) -> bool:
     """Return whether JAX would hash one counter a number, as done here."""
+    config: Any = jax.config  # whose fields are not declared
     return (
         jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
         and jax.random.key_impl(key) == "threefry2x32"
-        and jax.config.jax_threefry_partitionable
+        and config.jax_threefry_partitionable
     )
