@@ -30,6 +30,7 @@ _RETRIES = 3  # of a chunk whose worker was lost
 _CHUNKS_PER_WORKER = 2  # in flight: one computing, one waiting
 # Ray's sockets lie in its folder, and their paths have to be short.
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
+_TOKEN = secrets.token_hex(32)  # of local clusters; a process reads it only once
 _STORE_BYTES = 2**27  # of Ray's object store: chunks are small, and rows go to files
 
 
@@ -105,7 +106,7 @@ class RayExecutor:
         self._folder = tempfile.mkdtemp(prefix="gtrade-ray-", dir=_SHORT)
         if not (Path.home() / ".ray" / "auth_token").exists():
             # Without one Ray makes one, and leaves it in the user's home.
-            self._set("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            self._set("RAY_AUTH_TOKEN", _TOKEN)
         ray.init(
             address="local",
             num_cpus=self._num_started or num_cores(),
