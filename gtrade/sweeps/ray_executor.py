@@ -1,10 +1,12 @@
 """Chunks on the workers of a Ray cluster: one task a chunk, one device a worker.
 
-A worker commits what it computes; Ray starts a chunk again whose worker was lost. The
-driver holds no rows and may be killed at any time. Ray itself is imported only here,
-and only when an executor is made.
+A worker commits what it computes; a chunk whose worker was lost goes to another one.
+The driver holds no rows and may be killed at any time. Ray itself is imported only
+here, and only when an executor is made.
 """
 
+import collections
+import dataclasses
 import os
 import secrets
 import shutil
@@ -16,17 +18,12 @@ from typing import Any, Self
 from gtrade.sweeps.chunks import Calls, Chunk, Failure, Report
 from gtrade.sweeps.cores import num_cores
 from gtrade.sweeps.packages import require
-from gtrade.sweeps.ray_worker import (
-    Job,
-    checked_versions,
-    describe_calls,
-    describe_device,
-    execute,
-)
+from gtrade.sweeps.ray_worker import Job, RayWorker, checked_versions
 from gtrade.sweeps.spec import Spec
 from gtrade.sweeps.store import StoreError
 
 _RETRIES = 3  # of a chunk whose worker was lost
+_MOST_LOST_STARTING = 10  # workers in a row
 _CHUNKS_PER_WORKER = 2  # in flight: one computing, one waiting
 # Ray's sockets lie in its folder, and their paths have to be short.
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
@@ -34,8 +31,36 @@ _TOKEN = secrets.token_hex(32)  # of local clusters; a process reads it only onc
 _STORE_BYTES = 2**27  # of Ray's object store: chunks are small, and rows go to files
 
 
+class WorkerLostError(RuntimeError):
+    """A chunk whose workers were lost, one after the other."""
+
+
+@dataclasses.dataclass(eq=False)
+class _Request:
+    """What an idle worker is to do: a chunk, or else a question of the driver.
+
+    Attributes:
+        method: of `RayWorker`.
+        arguments: of the method.
+        chunk: None for a question.
+        num_lost: workers lost over it.
+        answer: to a question.
+    """
+
+    method: str
+    arguments: tuple[Any, ...]
+    chunk: Chunk | None = None
+    num_lost: int = 0
+    answer: Any = None
+
+
 class RayExecutor:
-    """Has chunks computed by the workers of a cluster, or of a local one."""
+    """Has chunks computed by the workers of a cluster, or of a local one.
+
+    Workers are actors. Ray ends the process of a task that used a GPU, with all that it
+    has compiled; where it is told not to, a process that has started jax on one GPU is
+    later given another, and two of them share a GPU.
+    """
 
     def __init__(self, spec: Spec, num_workers: int | None = None) -> None:
         """Start nothing yet.
@@ -58,7 +83,12 @@ class RayExecutor:
             self._restore()
             raise
         self._spec, self._num_started = spec, num_workers
-        self._pending: dict[Any, Chunk] = {}
+        self._waiting: collections.deque[_Request] = collections.deque()
+        self._idle: list[Any] = []
+        # The worker of a task, and what it does; None while the worker starts.
+        self._busy: dict[Any, tuple[Any, _Request | None]] = {}
+        self._outcomes: list[Report | Failure] = []
+        self._num_lost_starting = 0
         self._folder: str | None = None
         self._is_owner = False
 
@@ -82,15 +112,11 @@ class RayExecutor:
         self._is_gpu = ray.cluster_resources().get("GPU", 0) >= 1
         self._environment = worker_environment(is_gpu=self._is_gpu)
         resources = {"num_gpus": 1} if self._is_gpu else {"num_cpus": 1}
-        options = {"max_retries": _RETRIES, **resources}
-        self._describe_device = ray.remote(**options)(describe_device)
-        self._describe_calls = ray.remote(**options)(describe_calls)
-        self._execute = ray.remote(**options)(execute)
+        self._actor = ray.remote(**resources)(RayWorker)
 
     def _connect(self) -> None:
         ray = self._ray
         self._set("RAY_USAGE_STATS_ENABLED", "0")
-        self._set("RAY_task_oom_retries", str(_RETRIES))  # else it is tried for ever
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if self._joins:
             try:
@@ -126,10 +152,12 @@ class RayExecutor:
     def __exit__(self, *_: object) -> None:
         """Take back what is still waiting, and end a cluster that was started here."""
         try:
-            for task in self._pending:
-                self._ray.cancel(task, force=True)
+            for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
+                self._ray.kill(worker)
         finally:
-            self._pending.clear()
+            self._waiting.clear()
+            self._idle.clear()
+            self._busy.clear()
             if self._is_owner:
                 self._ray.shutdown()
             if self._folder is not None:
@@ -143,15 +171,15 @@ class RayExecutor:
 
     def device_facts(self) -> dict[str, Any]:
         """Return platform, kind and number of a worker's devices."""
-        found = self._get(self._describe_device.remote(self._environment))
-        self._device = found
-        return {**found, "count": self.num_workers}
+        self._device = self._ask("describe_device")
+        return {**self._device, "count": self.num_workers}
 
     @property
     def num_workers(self) -> int:
-        """Workers that the cluster has room for now."""
+        """Workers that there is room for now, and no more than were asked for."""
         resource = "GPU" if self._is_gpu else "CPU"
-        return max(int(self._ray.cluster_resources().get(resource, 1)), 1)
+        found = max(int(self._ray.cluster_resources().get(resource, 1)), 1)
+        return found if self._folder is None else min(self._num_started or found, found)
 
     @property
     def _num_sharing(self) -> int:
@@ -173,22 +201,22 @@ class RayExecutor:
                 device=self._device,
                 versions=checked_versions(),
                 num_sharing=self._num_sharing,
-                environment=self._environment,
             )
         )
 
     def calls(self, group: int, width: int | None) -> Calls:
         """Return the calls of a group, of a width that was chosen before if given."""
-        return self._get(self._describe_calls.remote(self._job, group, width))
+        return self._ask("calls", self._job, group, width)
 
     @property
     def has_room(self) -> bool:
         """Whether another chunk may be submitted before one is collected."""
-        return len(self._pending) < _CHUNKS_PER_WORKER * self.num_workers
+        return self._num_open < _CHUNKS_PER_WORKER * self.num_workers
 
     def submit(self, chunk: Chunk) -> None:
         """Have a chunk computed and committed."""
-        self._pending[self._execute.remote(self._job, chunk)] = chunk
+        self._waiting.append(_Request("execute", (self._job, chunk), chunk))
+        self._employ()
 
     def collect(self) -> list[Report | Failure]:
         """Wait for one of the chunks in flight; nothing if there is none.
@@ -196,23 +224,83 @@ class RayExecutor:
         Raises:
             StoreError: if it could not be written.
         """
-        if not self._pending:
-            return []
-        (task, *_), _ = self._ray.wait(list(self._pending), num_returns=1)
-        chunk = self._pending.pop(task)
-        try:
-            return [self._get(task)]
-        except StoreError:
-            raise
-        except Exception as error:
-            return [chunk.failure(error)]
+        while not self._outcomes and self._num_open:
+            self._advance()
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
 
-    def _get(self, task: Any) -> Any:
-        """Wait for a task; its errors are those that its worker had."""
+    @property
+    def _num_starting(self) -> int:
+        return sum(request is None for _, request in self._busy.values())
+
+    @property
+    def _num_open(self) -> int:
+        """Requests that wait or are being worked on."""
+        return len(self._waiting) + len(self._busy) - self._num_starting
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Have the next worker that is idle answer a question, before any chunk."""
+        request = _Request(method, arguments)
+        self._waiting.appendleft(request)
+        while request.answer is None:
+            self._advance()
+        return request.answer
+
+    def _employ(self) -> None:
+        """Give what waits to idle workers, and start more workers if there is room."""
+        while self._waiting and self._idle:
+            worker, request = self._idle.pop(), self._waiting.popleft()
+            task = getattr(worker, request.method).remote(*request.arguments)
+            self._busy[task] = worker, request
+        # One more than a cluster that was joined has room for: it may grow.
+        most = self.num_workers + (self._folder is None)
+        num_new = min(len(self._waiting) - self._num_starting, most - len(self._busy))
+        for _ in range(num_new):
+            worker = self._actor.remote()
+            self._busy[worker.start.remote(self._environment)] = worker, None
+
+    def _advance(self) -> None:
+        """Wait until a worker is done with something."""
+        self._employ()
+        (task, *_), _ = self._ray.wait(list(self._busy), num_returns=1)
+        worker, request = self._busy.pop(task)
         try:
-            return self._ray.get(task)
+            answer = self._ray.get(task)
         except self._ray.exceptions.RayTaskError as error:
-            raise error.cause or error from None
+            self._ray.kill(worker)  # its device may be out of order
+            self._fail(request, error.cause or error)
+        except self._ray.exceptions.RayError as error:
+            self._ray.kill(worker)  # it may only be out of reach
+            self._lose(request, error)
+        else:
+            self._idle.append(worker)
+            if request is None:
+                self._num_lost_starting = 0
+            elif request.chunk is None:
+                request.answer = answer
+            else:
+                self._outcomes.append(answer)
+
+    def _fail(self, request: _Request | None, error: Exception) -> None:
+        """Pass on an error that a worker had."""
+        if request is None or request.chunk is None or isinstance(error, StoreError):
+            raise error from None
+        self._outcomes.append(request.chunk.failure(error))
+
+    def _lose(self, request: _Request | None, error: Exception) -> None:
+        """Have another worker do what a lost one did."""
+        reason = str(error).partition("\n")[0]
+        if request is None:
+            self._num_lost_starting += 1
+            if self._num_lost_starting == _MOST_LOST_STARTING:
+                raise StoreError(f"executor ray: no worker starts ({error})")
+            return
+        request.num_lost += 1
+        if request.num_lost <= _RETRIES:
+            self._waiting.appendleft(request)
+            return
+        message = f"{request.num_lost} workers were lost, at last: {reason}"
+        self._fail(request, WorkerLostError(message))
 
 
 def _is_cluster_likely() -> bool:

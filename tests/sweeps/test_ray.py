@@ -1,6 +1,7 @@
 """Sweeps on Ray workers: kills, errors, what is left behind."""
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gtrade.cli import main
+from gtrade.sweeps import ray_executor
 from gtrade.sweeps.run import run_spec
 from gtrade.sweeps.spec import resolve_spec
 from gtrade.sweeps.store import load
@@ -110,24 +112,32 @@ def test_killed_workers_and_a_killed_driver_lose_nothing(tmp_path):
     assert not (home / ".ray").exists()
 
 
-@pytest.mark.ray
-def test_a_chunk_that_cannot_be_computed_loses_nothing_else(tmp_path, monkeypatch):
-    pytest.importorskip("ray")
-    # Workers know the fake model too.
+@pytest.fixture
+def _roots_everywhere(tmp_path, monkeypatch):
+    """Let workers know the fake model too."""
     (tmp_path / "sitecustomize.py").write_text(
         "from gtrade import catalog\ncatalog.MODELS['roots'] = 'fake_model'\n"
     )
     places = f"{tmp_path}{os.pathsep}{Path(__file__).parent}"
     monkeypatch.setenv("PYTHONPATH", places)
-    spec = resolve_spec(
+
+
+def roots_of(levels):
+    return resolve_spec(
         {
             "model": "roots",
             "problem": {"levels": [2.0, 3.0]},
             "solver": {"name": "host"},
-            "sweep": {"problem.levels.1": [1, 667, *range(2, 18), 666, 20, 21]},
+            "sweep": {"problem.levels.1": levels},
         }
     )
-    out = tmp_path / "out"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("_roots_everywhere")
+def test_a_chunk_that_cannot_be_computed_loses_nothing_else(tmp_path):
+    pytest.importorskip("ray")
+    spec, out = roots_of([1, 667, *range(2, 18), 666, 20, 21]), tmp_path / "out"
     with pytest.warns(RuntimeWarning, match="2 of the chunks failed"):
         table = run_spec(spec, out, executor="ray", chunk=1, num_devices=2)
     log = [json.loads(x) for x in (out / "log.jsonl").read_text().splitlines()]
@@ -135,8 +145,23 @@ def test_a_chunk_that_cannot_be_computed_loses_nothing_else(tmp_path, monkeypatc
     missing = sum(event["num_rows"] for event in failed)
     assert len(table) == 21 - missing
     assert any("a level of 667" in event["error"] for event in failed)
-    assert any("WorkerCrashedError" in event["error"] for event in failed)
+    assert any("4 workers were lost" in event["error"] for event in failed)
     assert not {666.0, 667.0} & set(table["problem.levels.1"].tolist())
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("_roots_everywhere")
+def test_a_worker_keeps_its_gpu_and_its_process(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray")
+    # Ray hands out GPUs that are only declared, and jax is told to use the CPU.
+    environment = ray_executor.worker_environment(is_gpu=False)
+    monkeypatch.setattr(ray_executor, "worker_environment", lambda is_gpu: environment)
+    monkeypatch.setattr(ray, "init", functools.partial(ray.init, num_gpus=2))
+    spec, out = roots_of([*range(14, 174)]), tmp_path / "out"
+    run_spec(spec, out, executor="ray", chunk=1, num_devices=3)
+    workers, num_chunks = workers_seen(out)
+    assert num_chunks == 20
+    assert len(workers) <= 2
 
 
 def test_ray_absent_is_said_and_never_imported(tmp_path, monkeypatch, capsys):
