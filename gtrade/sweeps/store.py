@@ -151,9 +151,7 @@ class Store:
             file.truncate(0)
             file.write(self.writer.encode())
         self._chunks = ChunkWriter(self.folder, self.writer)
-        for place in (self.folder, self.folder / "rows", self.folder / "arrays"):
-            for leftover in place.glob(_LEFTOVER):
-                leftover.unlink()
+        self._remove_leftovers()
         old = read_manifest(self.folder)
         if not is_continued:
             self.manifest = manifest
@@ -173,6 +171,12 @@ class Store:
         self._write_manifest()
         self.log("opened", resumed=old is not None)
 
+    def _remove_leftovers(self) -> None:
+        """Remove what killed processes had not written to its end."""
+        for place in (self.folder, self.folder / "rows", self.folder / "arrays"):
+            for leftover in place.glob(_LEFTOVER):
+                leftover.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let other processes write here."""
         self._lock.close()
@@ -181,8 +185,11 @@ class Store:
         """Return the store."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the store; what workers of a whole run have left behind goes."""
+        if kind is None:
+            with contextlib.suppress(OSError):
+                self._remove_leftovers()
         self.close()
 
     def finished(self) -> np.ndarray:

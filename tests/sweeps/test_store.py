@@ -123,6 +123,15 @@ def test_leftovers_of_a_kill_are_removed(tmp_path):
     assert load(tmp_path)["path"].tolist() == [[1.0]]
 
 
+def test_leftovers_of_a_killed_worker_go_with_the_end_of_the_run(tmp_path):
+    with Store(tmp_path, make()) as store:
+        store.commit(rows([0]), None, name="chunk-00001-ab.parquet")
+        (tmp_path / "rows" / ".chunk-00001-ab.parquet.7-cd.tmp").write_bytes(b"half")
+    assert [path.name for path in (tmp_path / "rows").iterdir()] == [
+        "chunk-00001-ab.parquet"
+    ]
+
+
 def test_only_files_of_a_run_are_removed(tmp_path):
     kept = tmp_path / "notes" / ".draft.tmp"
     kept.parent.mkdir()
