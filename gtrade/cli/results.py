@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gtrade.cli.console import make_console
-from gtrade.cli.errors import CommandError
+from gtrade.cli.errors import unwritable
 
 if TYPE_CHECKING:
     from gtrade.cli.arguments import Compact, Export, Report
@@ -16,7 +16,10 @@ def report_command(arguments: "Report") -> int:
     from gtrade.sweeps.store import load
 
     table = load(arguments.folder)
-    path = write_report(table, arguments.folder / "report")
+    try:
+        path = write_report(table, arguments.folder / "report")
+    except OSError as error:
+        raise unwritable(arguments.folder / "report", error) from None
     print_summary(summarise(table), make_console())
     print(f"report: {path}")
     return 0
@@ -33,8 +36,7 @@ def export_command(arguments: "Export") -> int:
     try:
         export(table, path, arguments.to)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{path}: cannot be written ({reason})") from None
+        raise unwritable(path, error) from None
     print(path)
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtrade.cli.console import make_console
 from gtrade.cli.environment import prepare_environment
-from gtrade.cli.errors import CommandError
+from gtrade.cli.errors import CommandError, unwritable
 
 if TYPE_CHECKING:
     from gtrade.cli.arguments import Run
@@ -93,8 +93,11 @@ def _write_json(content: dict[str, Any], target: str) -> None:
     if target == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
-    else:
+        return
+    try:
         Path(target).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(target, error) from None
 
 
 def _check_writable(target: str | None) -> None:
@@ -108,8 +111,7 @@ def _check_writable(target: str | None) -> None:
         if is_new:
             Path(target).unlink()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{target}: cannot be written ({reason})") from None
+        raise unwritable(target, error) from None
 
 
 def _show(table: "Table", out: Path | None) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def test_a_run_with_a_folder_ends_with_a_report(capsys):
     assert len(Path("results/results.csv").read_text().splitlines()) == 3
     assert cli.main(["export", "results", "--to", "parquet", "--out", "a.parquet"]) == 0
     assert Path("a.parquet").is_file()
+    shutil.rmtree("results/report")
+    Path("results/report").write_text("mine")
+    capsys.readouterr()
+    message = fails(capsys, "report", "results")
+    assert message == "results/report: cannot be written (file exists)"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_what_is_full_is_named(capsys):
+    message = fails(capsys, "run", "spec.toml", "--json", "/dev/full")
+    assert message.splitlines()[-1] == (
+        "/dev/full: cannot be written (no space left on device)"
+    )
 
 
 def test_the_json_document(capsys):
@@ -101,7 +115,7 @@ def test_json_to_a_file_and_non_finite_numbers(capsys):
     assert row["roots"] == [None, None]
 
 
-def test_bad_input(capsys, tmp_path):
+def test_bad_input(capsys, monkeypatch):
     assert fails(capsys, "run", "none.toml") == (
         "none.toml: cannot be read (no such file or directory)"
     )
@@ -117,6 +131,7 @@ def test_bad_input(capsys, tmp_path):
     assert message == "no/where.json: cannot be written (no such file or directory)"
     message = fails(capsys, "run", "spec.toml", "--chunk", "0")
     assert message == "--chunk: must be at least 1; got 0"
+    monkeypatch.setitem(sys.modules, "ray", None)
     message = fails(capsys, "run", "spec.toml", "--executor", "ray")
     assert "gtrade[ray]" in message
     assert fails(capsys, "report", "none") == "none: holds no run (no manifest.json)"
