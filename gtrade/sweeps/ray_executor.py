@@ -6,7 +6,9 @@ here, and only when an executor is made.
 """
 
 import collections
+import contextlib
 import dataclasses
+import fcntl
 import os
 import secrets
 import shutil
@@ -28,6 +30,7 @@ _CHUNKS_PER_WORKER = 2  # in flight: one computing, one waiting
 # Ray's sockets lie in its folder, and their paths have to be short.
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
 _TOKEN = secrets.token_hex(32)  # of local clusters; a process reads it only once
+_PREFIX = "gtrade-cluster-"
 _STORE_BYTES = 2**27  # of Ray's object store: chunks are small, and rows go to files
 
 
@@ -89,7 +92,8 @@ class RayExecutor:
         self._busy: dict[Any, tuple[Any, _Request | None]] = {}
         self._outcomes: list[Report | Failure] = []
         self._num_lost_starting = 0
-        self._folder: str | None = None
+        self._folder: Path | None = None
+        self._lock = -1  # on the folder, a file descriptor
         self._is_owner = False
 
     def __enter__(self) -> Self:
@@ -129,7 +133,7 @@ class RayExecutor:
                     ) from None
             else:
                 return
-        self._folder = tempfile.mkdtemp(prefix="gtrade-ray-", dir=_SHORT)
+        self._folder, self._lock = make_folder(_SHORT or tempfile.gettempdir())
         if not (Path.home() / ".ray" / "auth_token").exists():
             # Without one Ray makes one, and leaves it in the user's home.
             self._set("RAY_AUTH_TOKEN", _TOKEN)
@@ -139,7 +143,7 @@ class RayExecutor:
             include_dashboard=False,
             object_store_memory=_STORE_BYTES,
             _node_ip_address="127.0.0.1",
-            _temp_dir=self._folder,
+            _temp_dir=str(self._folder),
             **quiet,
         )
 
@@ -162,6 +166,8 @@ class RayExecutor:
                 self._ray.shutdown()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
+                os.close(self._lock)
+                self._folder = None
             self._restore()
 
     def _restore(self) -> None:
@@ -307,6 +313,31 @@ def _is_cluster_likely() -> bool:
     """Whether there may be a cluster to join: named, or started on this machine."""
     place = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     return "RAY_ADDRESS" in os.environ or place.exists()
+
+
+def make_folder(place: str | Path) -> tuple[Path, int]:
+    """Make a folder for a cluster, and remove those that killed drivers have left.
+
+    Args:
+        place: where to make it.
+
+    Returns:
+        The folder, and a lock on it: a file descriptor to close in the end.
+    """
+    for other in Path(place).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(other, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_uid == os.getuid():
+                    shutil.rmtree(other, ignore_errors=True)
+            finally:
+                os.close(lock)
+    made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=place))
+    lock = os.open(made, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    # Nobody looks for it before it is locked.
+    return made.rename(made.with_name(made.name[1:])), lock
 
 
 def worker_environment(*, is_gpu: bool) -> dict[str, str | None]:

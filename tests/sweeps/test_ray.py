@@ -164,6 +164,19 @@ def test_a_worker_keeps_its_gpu_and_its_process(tmp_path, monkeypatch):
     assert len(workers) <= 2
 
 
+def test_folders_of_killed_drivers_are_removed(tmp_path):
+    kept, lock = ray_executor.make_folder(tmp_path)
+    left, lock_of_the_dead = ray_executor.make_folder(tmp_path)
+    (left / "session").mkdir()
+    os.close(lock_of_the_dead)
+    other = tmp_path / "gtrade-cluster-file"
+    other.write_text("mine")
+    new, last = ray_executor.make_folder(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([kept, other, new])
+    for held in (lock, last):
+        os.close(held)
+
+
 def test_ray_absent_is_said_and_never_imported(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr("gtrade.cli.run.prepare_environment", lambda: None)
