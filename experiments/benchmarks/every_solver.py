@@ -39,7 +39,7 @@ from gtrade.solving import make_program, share_among
 
 BATCHES = (1, 16, 256, 4096, 65536)
 GROWING_S = 0.1  # of a call with games of standard size, where these then grow
-VERIFIED = 64
+VERIFIED = 256
 COUNTED = 16  # games whose operations are counted
 SHARE = 0.4  # of the memory a call may take
 BASELINES = trading_baselines.BASELINES | position_baselines.BASELINES

@@ -24,7 +24,7 @@ def fold_in(key: PRNGKeyArray, data: Int[Array, ""]) -> PRNGKeyArray:
 
     Args:
         key: one key.
-        data: a 32-bit integer, shape ().
+        data: an integer, shape (); its last 32 bits count.
     """
     if not _is_threefry(key):
         return jax.random.fold_in(key, data)
@@ -47,6 +47,7 @@ def uniform(
         length: how many numbers (static).
         dtype: floating.
     """
+    dtype = jax.dtypes.canonicalize_dtype(dtype)  # float32 where wider ones are off
     bits = jnp.finfo(dtype).bits
     if not _is_threefry(key) or bits < 32:
         return jax.random.uniform(key, (length,), dtype)

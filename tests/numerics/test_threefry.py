@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gtrade.numerics.threefry import fold_in, uniform
+from gtrade.numerics.threefry import _is_threefry, fold_in, uniform
 
 KEYS = (7, 3)
 
@@ -42,9 +42,12 @@ def test_draws_are_those_of_jax(impl, is_wide, is_partitionable):
             np.testing.assert_array_equal(new, old)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+# Where 64-bit numbers are off, a float64 means a float32, and jax says so.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_one_key(dtype):
     key = jax.random.key(3)
+    assert _is_threefry(key)  # or the tests above have compared jax with itself
     np.testing.assert_array_equal(
         uniform(key, 4, dtype), jax.random.uniform(key, (4,), dtype)
     )
