@@ -23,16 +23,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._arrays import as_float
 from gtrade._checks import check_integer, check_positive, check_shape, check_static
-from gtrade.numerics.bisection import bisect
 from gtrade.numerics.loops import iterate_until
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.power_law_position import PowerLawPosition, SampledPaths, cells
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.power_law_conditions import check_balance, judge, violation
+from gtrade.solvers.power_law_push import Push
 
-# Lengths of a Newton step that are tried at once; the best is taken.
-_NUM_LENGTHS = 8
+# Newton steps are halved until they help, down to this.
+_LEAST_LENGTH = 2.0**-20
 # Rounding units that the residual of a solved system may have.
 _ROUNDING = 200
 
@@ -49,7 +49,8 @@ class PowerLawNewton(AbstractSolver):
             never below 200 units of rounding.
         num_points: equally spaced times at which rates change, both ends included
             (static).
-        max_steps: largest number of Newton steps (static).
+        max_steps: largest number of Newton steps, those that are cut in two counted
+            again (static).
     """
 
     tol: Float[Array, ""] = eqx.field(converter=as_float, default=1e-9)
@@ -88,7 +89,7 @@ class PowerLawNewton(AbstractSolver):
             fail, or rounding stopped progress), `nonfinite` or `invalid_input` (targets
             that cancel, among traced numbers); the residual is the larger violation of
             first- and second-order conditions, relative; `num_steps` counts Newton
-            steps.
+            steps that were tried.
         """
         game, is_valid = problem.admitted()
         is_valid = is_valid & ~game.has_singular_balance
@@ -124,68 +125,73 @@ def total_rate(
         game: one instance whose targets do not cancel.
         num_cells: cells of the grid (static).
         tol: of the residual, relative to the largest price.
-        max_steps: largest number of Newton steps (static).
+        max_steps: largest number of Newton steps that are tried (static).
     """
-    num_firms = game.num_firms
     target = game.targets.sum()
-    build_up = (num_firms - 1) * game.permanent_impact / num_cells
-    middle = build_up / 2  # what a cell adds to the price by its middle
-
-    def push(rate):
-        usual = num_firms * game.pressure(rate) + rate * game.slope(rate)
-        return jnp.where(rate == 0, 0, usual) + middle * rate
-
-    def rate_of(pushed):
-        size = jnp.abs(pushed)
-        # h is at least (y / sqrt 2)^p beyond the smoothing, and push at least N h.
-        most = (2**0.5 * size / num_firms) ** (1 / game.exponent)
-        most = 2 * jnp.maximum(most, game.smoothing)
-        return jnp.sign(pushed) * bisect(
-            lambda y: push(y) - size, jnp.zeros_like(size), most
-        )
-
-    def miss(pushed, price):
-        rate = rate_of(pushed)
-        before = build_up * (jnp.cumsum(rate) - rate)
-        return rate, pushed + before - price, rate.mean() - target
-
-    start = jnp.full((num_cells,), target)
-    straight = push(start)
-    first = straight + build_up * (jnp.cumsum(start) - start)
-    price = first.mean()
-    tiny = jnp.finfo(target.dtype).tiny
-    scale = jnp.maximum(jnp.abs(first).max(), tiny)
-    per_share = scale / jnp.maximum(jnp.abs(target), tiny)
-
-    def merit(pushed, price):
-        _, condition, shortfall = miss(pushed, price)
-        return jnp.maximum(jnp.abs(condition).max(), per_share * jnp.abs(shortfall))
-
-    lengths = 0.5 ** jnp.arange(_NUM_LENGTHS, dtype=target.dtype)
-
-    def step(state):
-        pushed, price = state
-        rate, condition, shortfall = miss(pushed, price)
-        gain = 1 / (_push_slope(game, rate) + middle)  # dY / dr
-        along = _forward_solve(gain, build_up, jnp.ones_like(pushed))
-        back = _forward_solve(gain, build_up, condition)
-        raise_by = ((gain * back).mean() - shortfall) / (gain * along).mean()
-        move = raise_by * along - back
-        tried = jax.vmap(lambda s: merit(pushed + s * move, price + s * raise_by))
-        merits = tried(lengths)
-        best = jnp.argmin(jnp.where(jnp.isnan(merits), jnp.inf, merits))
-        length = lengths[best]
-        state = pushed + length * move, price + length * raise_by
-        return state, merits[best] / scale
-
+    build_up = (game.num_firms - 1) * game.permanent_impact / num_cells
     # A straight line may be the answer already; a step from there would be 0 / 0.
     is_straight = (build_up == 0) | (target == 0)
-    found = iterate_until(step, (straight, price), tol=tol, max_steps=max_steps)
-    rate = jnp.where(is_straight, start, rate_of(found.value[0]))
-    status = Status.where(is_straight, Status.converged, found.status)
-    residual = jnp.where(is_straight, 0, found.residual)
-    num_steps = jnp.where(is_straight, 0, found.num_steps)
-    return Solution(rate, status, residual, num_steps)
+    push = Push(game, build_up / 2)  # what a cell adds to the price by its middle
+    tiny = jnp.finfo(target.dtype).tiny
+
+    size = jnp.where(is_straight, 1, jnp.abs(target))
+    rates = push.at(jnp.sign(target), jnp.full((num_cells,), jnp.log(size)))
+    first = rates.pushed[0] * jnp.ones_like(rates.pushed)
+    first = first + build_up * target * jnp.arange(num_cells, dtype=first.dtype)
+    price = first.mean()
+    scale = jnp.maximum(jnp.abs(first).max(), tiny)
+    per_share = scale / size
+
+    def newton(rates, price):
+        """Return the violation there, and where a Newton step would go."""
+        gain = rates.gain
+
+        def forward(sums, cell):
+            # Conditions are r + (what was built before) - price, along and back the
+            # changes of r per price and per condition.
+            built, along_sum, back_sum = sums
+            pushed, rate, gain = cell
+            condition = pushed + build_up * built - price
+            along = 1 - build_up * along_sum
+            back = condition - build_up * back_sum
+            sums = built + rate, along_sum + gain * along, back_sum + gain * back
+            return sums, (condition, along, back)
+
+        zero = jnp.zeros((), gain.dtype)
+        sums, (conditions, along, back) = jax.lax.scan(
+            forward, (zero, zero, zero), (rates.pushed, rates.rate, gain)
+        )
+        built, along_sum, back_sum = sums
+        shortfall = built / num_cells - target
+        merit = jnp.maximum(jnp.abs(conditions).max(), per_share * jnp.abs(shortfall))
+        raise_by = (back_sum - num_cells * shortfall) / along_sum
+        return merit, (raise_by * along - back, raise_by)
+
+    def step(state):
+        rates, price, merit, move, length = state
+        pushed = rates.pushed + length * move[0]
+        tried = push.move(rates, pushed), price + length * move[1]
+        tried_merit, next_move = newton(*tried)
+        # NaN compares false: such a step is cut like one that does not help.
+        is_better = tried_merit < merit
+        tried = *tried, tried_merit, next_move, jnp.ones_like(length)
+        kept = rates, price, merit, move, length / 2
+        state = jax.tree.map(lambda x, y: jnp.where(is_better, x, y), tried, kept)
+        return state, jnp.where(is_straight, 0, state[2] / scale)
+
+    # The first step goes nowhere: it only looks where the next should go.
+    move = jnp.zeros_like(first), jnp.zeros_like(price)
+    start = rates, price, jnp.full_like(price, jnp.inf), move, jnp.ones_like(price)
+    found = iterate_until(
+        step,
+        start,
+        tol=tol,
+        max_steps=max_steps + 1,
+        has_cycled=lambda state: state[-1] < _LEAST_LENGTH,
+    )
+    rate = jnp.where(is_straight, target, found.value[0].rate)
+    status = Status.where(found.status == Status.cycled, Status.stalled, found.status)
+    return Solution(rate, status, found.residual, found.num_steps - 1)
 
 
 def difference(
@@ -210,26 +216,6 @@ def difference(
     # Where all slopes are zero or infinite nothing differs (`has_singular_balance`).
     mean = rates.mean()
     return jnp.where(jnp.isfinite(rates / mean), rates / mean, 0)
-
-
-def _push_slope(game, rate):
-    """Return g', the slope of N h + y h'."""
-    slope = game.slope(rate)
-    bend = 2 * slope * (game.curvature_ratio(rate, rate) - 1)  # y h''
-    bend = jnp.where(jnp.isfinite(bend), bend, 0)
-    return (game.num_firms + 1) * slope + bend
-
-
-def _forward_solve(gain, build_up, right):
-    """Solve `x_k + build_up * sum_{l < k} gain_l x_l = right_k` for x."""
-
-    def forward(before, item):
-        gain, right = item
-        x = right - build_up * before
-        return before + gain * x, x
-
-    start = jnp.zeros((), right.dtype)
-    return jax.lax.scan(forward, start, (gain, right))[1]
 
 
 def _at_points(rates: Float[Array, "firms cells"]) -> Float[Array, "firms points"]:
