@@ -55,11 +55,30 @@ def line_costs(
     risk = game.risk_of_types[:, None]
     held = (schedules[:, :-2] + 4 * schedules[:, 1:-1] + schedules[:, 2:]) / 3
     gradient = slope[:, :-1] - slope[:, 1:] + risk * width * held
-    return LineCosts(
-        gradient,
-        2 / width + risk[:, 0] * 2 * width / 3,
-        -1 / width + risk[:, 0] * width / 6,
-    )
+    return LineCosts(gradient, *_own_costs(game.risk_of_types, width))
+
+
+def _own_costs(
+    risk: Float[Array, " types"], width: float
+) -> tuple[Float[Array, " types"], Float[Array, " types"]]:
+    """Return the diagonal of Q of every type, and what is beside it."""
+    return 2 / width + risk * 2 * width / 3, -1 / width + risk * width / 6
+
+
+def line_blocks(
+    game: PositionBuilding, num_cells: int
+) -> tuple[Float[Array, "types types"], ...]:
+    """Return what positions a time before, at and after an inner time do to gradients.
+
+    The gradients of `line_costs` at that time change by `before`, `on` and `after`
+    times the positions of all types.
+    """
+    beliefs, width = game.beliefs(), 1.0 / num_cells
+    own, side = _own_costs(game.risk_of_types, width)
+    bend = beliefs / width
+    drift = game.permanent_impacts[:, None] * beliefs / 2
+    beside = 2 * jnp.diag(side) - bend
+    return beside + drift, 2 * (jnp.diag(own) + bend), beside - drift
 
 
 def line_prices(

@@ -2,26 +2,26 @@
 
 Paths follow straight lines between equally spaced times, so bounds at these times
 bound the whole path (if they are straight lines themselves). The first-order conditions
-of all types are a linear complementarity problem. With one kappa for all types the game
-is strictly monotone, its equilibrium unique and the problem solved in finitely many
-pivoting steps; with different kappas that is not proved. (Bounds as in Chriss 2024,
-arXiv 2409.15459.)
+of all types are a linear complementarity problem, block tridiagonal in time. With one
+kappa for all types the game is strictly monotone, its equilibrium unique and the
+problem solved in finitely many pivoting steps; with different kappas that is not
+proved. (Bounds as in Chriss 2024, arXiv 2409.15459.)
 """
 
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._arrays import as_float
 from gtrade._checks import check_integer, check_positive, check_shape
+from gtrade.numerics.block_tridiagonal import BlockTridiagonal
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.position_building import PositionBuilding
 from gtrade.problems.position_paths import PositionPaths, piecewise_linear
-from gtrade.responses.position_lines import line_costs
+from gtrade.responses.position_lines import line_blocks, line_costs
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.block_pivoting import solve_box_lcp
@@ -70,24 +70,19 @@ class Constrained(AbstractSolver):
             flow.
         """
         game, is_valid = problem.admitted()
-        targets, inner = game.targets, self.num_points - 2
+        targets = game.targets
         times = np.linspace(0.0, 1.0, self.num_points)
         lower, upper = game.bounds(times[1:-1])
         ends = jnp.pad(targets[:, None], [(0, 0), (self.num_points - 1, 0)])
-
-        def force(positions: Array) -> Array:
-            inside = positions.reshape(game.size, inner)
-            return line_costs(game, ends.at[:, 1:-1].set(inside)).gradient.ravel()
-
-        zero = jnp.zeros(game.size * inner, targets.dtype)
+        # Unknowns by time, then type.
         found = solve_box_lcp(
-            jax.jacfwd(force)(zero),
-            force(zero),
-            lower.ravel(),
-            upper.ravel(),
+            BlockTridiagonal(*line_blocks(game, self.num_points - 1)),
+            line_costs(game, ends).gradient.T,
+            lower.T,
+            upper.T,
             max_steps=self.max_steps,
         )
-        schedules = ends.at[:, 1:-1].set(found.point.reshape(game.size, inner))
+        schedules = ends.at[:, 1:-1].set(found.point.T)
         residual = found.residual / size_of(game)
         ended = Status.where(found.has_ended, Status.stalled, Status.max_steps_reached)
         tol = reachable(self.tol, residual.dtype)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import gtrade
+from gtrade.numerics.block_tridiagonal import BlockTridiagonal
+from gtrade.problems.base import replace_fields
 from gtrade.problems.position_paths import piecewise_linear
 from gtrade.solution import Solution, status_names
 from gtrade.solvers.block_pivoting import solve_box_lcp
@@ -126,8 +128,10 @@ def test_block_pivoting_solves_random_monotone_problems(in_float64, seed):
     constant = 3 * rng.normal(size=size)
     lower, upper = -rng.exponential(size=size), rng.exponential(size=size)
     lower[::4], upper[1::4] = -np.inf, np.inf
-    found = solve_box_lcp(matrix, constant, lower, upper, max_steps=2000)
-    point = np.asarray(found.point)
+    one_block = BlockTridiagonal(0 * matrix, matrix, 0 * matrix)
+    row = (x[None] for x in (constant, lower, upper))
+    found = solve_box_lcp(one_block, *row, max_steps=2000)
+    point = np.asarray(found.point)[0]
     assert found.residual <= 1e-11
     force = matrix @ point + constant
     assert (point >= lower).all()
@@ -135,3 +139,44 @@ def test_block_pivoting_solves_random_monotone_problems(in_float64, seed):
     assert np.abs(force[(point > lower) & (point < upper)]).max(initial=0) <= 1e-10
     assert (force[point == lower] >= -1e-10).all()
     assert (force[point == upper] <= 1e-10).all()
+
+
+def test_lanes_of_a_batch_are_their_games_whatever_waits(in_float64):
+    """More games than a CPU solves at once, some of them quick and some slow."""
+    ratios, kappas = (x.ravel() for x in np.meshgrid(RATIOS, KAPPAS + (2.0, 5.0)))
+    games = two_firms(ratios, kappas, -np.inf, 1.0)
+    solver = gtrade.Constrained(num_points=17)
+    many = gtrade.solve_batch(games, solver)
+    assert many.num_steps.min() == 1
+    assert many.num_steps.max() > 4
+    for case in (0, 7, 14, 23):
+        one = gtrade.solve(jax.tree.map(lambda x, i=case: x[i], games), solver)
+        assert many.num_steps[case] == one.num_steps
+        np.testing.assert_allclose(
+            many.value.schedules[case], one.value.schedules, atol=1e-12
+        )
+
+
+def test_derivatives_of_bounded_equilibria(in_float64):
+    """Forwards and backwards, against differences, while places stay on their sides."""
+    game = gtrade.PositionBuilding(
+        [10.0, 10.0], [1.0, 20.0], upper=np.array([[1.0], [np.inf]])
+    )
+    solver = gtrade.Constrained(num_points=17)
+
+    def position(numbers):
+        changed = replace_fields(
+            game,
+            targets=game.targets.at[1].set(numbers[0]),
+            permanent_impacts=game.permanent_impacts.at[0].set(numbers[1]),
+            upper=game.upper.at[0, 0].add(numbers[2]),
+        )
+        return solver.solve(changed).value.schedules[:, 5].sum()
+
+    numbers = jnp.asarray([20.0, 10.0, 0.0])
+    steps = 1e-5 * jnp.eye(3)
+    value = jax.jit(position)
+    rises = [(value(numbers + h) - value(numbers - h)) / 2e-5 for h in steps]
+    for derivative in (jax.grad, jax.jacfwd):
+        found = jax.jit(derivative(position))(numbers)
+        np.testing.assert_allclose(found, rises, rtol=1e-6, atol=1e-8)
