@@ -3,8 +3,9 @@
 Conditions on neighbouring times lead to them: unknowns are ordered by time, then
 within it, and a block holds what one time does to another. Elimination from the first
 time to the last costs count * size^3 instead of the (count * size)^3 of a dense
-solver. It exchanges rows within blocks alone, which is safe where the matrix plus its
-transpose is positive definite: so is, then, what elimination leaves.
+solver. It exchanges no rows, which is safe where the matrix, its rows scaled if need
+be, plus its transpose is positive definite: so is, then, what elimination leaves.
+Elsewhere callers have to look at residuals.
 """
 
 from typing import NamedTuple
@@ -55,7 +56,7 @@ class BlockTridiagonal(NamedTuple):
         def forward(table, row):
             # The place before is `table[:, -1] - table[:, :-1] @ x`, x the one here.
             right, is_free = row
-            done = product(self.before, table)
+            done = _times_small(self.before, table)
             keep = is_free[:, None]
             solved = solve_tiny(
                 jnp.where(keep, self.on - done[:, :-1], one),
@@ -66,14 +67,22 @@ class BlockTridiagonal(NamedTuple):
                     ],
                     axis=1,
                 ),
+                exchanges_rows=False,
             )
             return solved, solved
 
         def backward(after, table):
-            x = table[:, -1] - product(table[:, :-1], after)
+            x = table[:, -1] - _times_small(table[:, :-1], after[:, None])[:, 0]
             return x, x
 
         start = jnp.zeros((size, size + 1), right.dtype)
         _, tables = jax.lax.scan(forward, start, (right, is_free))
         solved = jax.lax.scan(backward, start[:, -1], tables, reverse=True)[1]
         return jnp.where(is_free, solved, right)  # without rounding where fixed
+
+
+def _times_small(
+    matrix: Float[Array, "rows size"], other: Float[Array, "size columns"]
+) -> Float[Array, "rows columns"]:
+    """Multiply, as sums that fuse with what is around; a library waits for each."""
+    return (matrix[:, :, None] * other[None]).sum(axis=1)

@@ -40,12 +40,21 @@ def solve_small(
 
 
 def solve_tiny(
-    matrix: Inexact[Array, "n n"], right: Inexact[Array, "n m"]
+    matrix: Inexact[Array, "n n"],
+    right: Inexact[Array, "n m"],
+    *,
+    exchanges_rows: bool = True,
 ) -> Inexact[Array, "n m"]:
     """Solve matrix @ x = right, with every step of the elimination written out.
 
     A batch of systems then is one long vector for each of a few operations. Beyond
     `MOST_WRITTEN_OUT` unknowns LAPACK takes over.
+
+    Args:
+        matrix: of the system.
+        right: right sides.
+        exchanges_rows: whether to look for the largest pivots (static). That is half of
+            the work, and idle where the matrix plus its transpose is positive definite.
 
     Returns:
         x, shape (n, m); not finite where the matrix is singular.
@@ -55,7 +64,7 @@ def solve_tiny(
         return jnp.linalg.solve(matrix, right)
     rows = list(jnp.concatenate([matrix, right], axis=1))
     for k in range(size):
-        for i in range(k + 1, size):
+        for i in range(k + 1, size if exchanges_rows else 0):
             is_larger = jnp.abs(rows[i][k]) > jnp.abs(rows[k][k])
             rows[k], rows[i] = (
                 jnp.where(is_larger, rows[i], rows[k]),

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -36,3 +38,16 @@ def test_written_out_it_matches_lapack_too(size):
 def test_written_out_a_singular_system_has_no_finite_answer():
     found = solve_tiny(np.ones((2, 2), np.float32), np.ones((2, 1), np.float32))
     assert not np.isfinite(found).any()
+
+
+@pytest.mark.parametrize("size", [1, 3, MOST_WRITTEN_OUT, MOST_WRITTEN_OUT + 1])
+@pytest.mark.usefixtures("in_float64")
+def test_positive_definite_systems_need_no_exchange_of_rows(size):
+    rng = np.random.default_rng(size)
+    half, skew = rng.normal(size=(2, 20, size, size))
+    matrix = half @ half.swapaxes(1, 2) + 0.1 * np.eye(size)
+    matrix = matrix + 3 * (skew - skew.swapaxes(1, 2))
+    right = rng.normal(size=(20, size, 2))
+    solve = functools.partial(solve_tiny, exchanges_rows=False)
+    found = jax.vmap(solve)(matrix, right)
+    np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-8)
