@@ -1,28 +1,33 @@
 """Simultaneous gradient play on discretised costs (for position building).
 
 Everyone's path follows straight lines between equally spaced times. Each type descends
-its own expected cost, the others' paths being held, by automatic differentiation of the
-cost itself: nothing here knows the Euler-Lagrange equation, which it is a check of.
+its own expected cost, the others' paths being held. Costs are quadratic, so that
+gradients are affine in rates: steps add up what trades of one cell cost in another, and
+where they end the cost itself is differentiated automatically, which decides whether
+anything is left to descend. Nothing here knows the Euler-Lagrange equation, which it is
+a check of.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._arrays import as_float, as_optional_float
 from gtrade._checks import check_integer, check_positive, check_shape
 from gtrade.numerics.loops import iterate_until
-from gtrade.problems.base import validate_if_concrete
+from gtrade.numerics.precision import product
+from gtrade.numerics.quadrature import cells
+from gtrade.problems.base import replace_fields, validate_if_concrete
 from gtrade.problems.position_building import PositionBuilding
 from gtrade.problems.position_costs import costs_along_lines
 from gtrade.problems.position_paths import PositionPaths, piecewise_linear
-from gtrade.solution import Solution
+from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.position_answers import (
     check_unbounded,
@@ -32,6 +37,9 @@ from gtrade.solvers.position_answers import (
     safe_step,
     size_of,
 )
+
+# Cells up to which a product with a table of ones is faster than running sums.
+_MOST_IN_TABLE = 128
 
 
 class GradientPlay(AbstractSolver):
@@ -44,6 +52,7 @@ class GradientPlay(AbstractSolver):
             `position_answers.safe_step`), shape ().
         num_points: equally spaced times (static).
         max_steps: largest number of steps (static).
+        has_risk: whether anybody can be averse to risk (static); `prepare` finds out.
     """
 
     tol: Float[Array, ""] = eqx.field(converter=as_float, default=1e-10)
@@ -52,6 +61,10 @@ class GradientPlay(AbstractSolver):
     )
     num_points: int = eqx.field(static=True, default=65)
     max_steps: int = eqx.field(static=True, default=20_000)
+    has_risk: bool = eqx.field(static=True, default=True)
+
+    # Lanes of a block wait for its slowest one.
+    cpu_block: ClassVar[int | None] = 32
 
     def __check_init__(self) -> None:
         """Check shapes, and values where they are concrete."""
@@ -66,6 +79,7 @@ class GradientPlay(AbstractSolver):
         learning_rate: Any = None,
         num_points: Any = 65,
         max_steps: Any = 20_000,
+        has_risk: Any = True,
     ) -> None:
         """Raise ValueError for inadmissible numbers; takes scalars or columns."""
         check_positive(tol=tol)
@@ -80,6 +94,13 @@ class GradientPlay(AbstractSolver):
         del numbers
         check_unbounded("gradient", problem)
 
+    def prepare(self, problems: Any) -> Self:
+        """Leave risk out where nobody in a concrete batch is averse to it."""
+        risks = problems.risk_aversions
+        if isinstance(risks, Tracer):
+            return self
+        return replace_fields(self, has_risk=bool(np.any(np.asarray(risks))))
+
     def solve(
         self, problem: PositionBuilding, *, key: PRNGKeyArray | None = None
     ) -> Solution[PositionPaths]:
@@ -87,41 +108,79 @@ class GradientPlay(AbstractSolver):
 
         Returns:
             Piecewise linear paths, with status `converged`, `max_steps_reached`,
-            `nonfinite` (a learning rate too long) or `invalid_input`; the residual is
-            the largest gradient, relative as `tol` is.
+            `stalled` (rounding kept the gradient above `tol`), `nonfinite` (a learning
+            rate too long) or `invalid_input`; the residual is the largest gradient
+            that automatic differentiation finds in the answer, relative as `tol` is.
         """
         require_unbounded("gradient", problem)
         game, is_valid = problem.admitted()
         targets, num_cells = game.targets, self.num_points - 1
         rate = safe_step(game) if self.learning_rate is None else self.learning_rate
-        optimiser = optax.sgd(1.0)
         scale = size_of(game) * (1 + jnp.max(game.permanent_impacts))
+        beliefs, tol = game.beliefs(), reachable(self.tol, targets.dtype)
 
         def total(rates: Array, held: Array) -> Array:
             costs = costs_along_lines(game, _positions(rates), _positions(held))
             return costs.sum()
 
-        def step(state: tuple[Array, Any]) -> tuple[tuple[Array, Any], Array]:
-            rates, memory = state
-            gradient = jax.grad(total)(rates, jax.lax.stop_gradient(rates)) * num_cells
-            gradient = gradient - gradient.mean(axis=1, keepdims=True)
-            updates, memory = optimiser.update(rate * gradient, memory, rates)
-            residual = jnp.max(jnp.abs(gradient)) / scale
-            moved: Any = optax.apply_updates(rates, updates)
-            return (moved, memory), residual
+        constant = _flow_gradient(game, num_cells)
 
-        shape = (game.size, num_cells)
-        start = jnp.broadcast_to(targets[:, None], shape)
-        found = iterate_until(
-            step,
-            (start, optimiser.init(start)),
-            tol=reachable(self.tol, start.dtype),
-            max_steps=self.max_steps,
-        )
-        paths = piecewise_linear(_positions(found.value[0]))
-        return finish(paths, found.status, found.residual, found.num_steps, is_valid)
+        def step(rates: Array) -> tuple[Array, Array]:
+            others = product(beliefs, rates)
+            gradient = 2 * rates + others + constant
+            moved = game.permanent_impacts[:, None] * _held_midway(others)
+            gradient = gradient + moved
+            if self.has_risk:
+                risk = game.risk_of_types[:, None]
+                gradient = gradient + risk * _risk_gradient(rates)
+            gradient = gradient - gradient.mean(axis=1, keepdims=True)
+            residual = jnp.max(jnp.abs(gradient)) / scale
+            return rates - rate * gradient, residual
+
+        start = jnp.broadcast_to(targets[:, None], constant.shape)
+        found = iterate_until(step, start, tol=tol, max_steps=self.max_steps)
+        left = jax.grad(total)(found.value, found.value) * num_cells
+        left = left - left.mean(axis=1, keepdims=True)
+        residual = jnp.max(jnp.abs(left)) / scale
+        # Twice: sums in another order are rounded otherwise.
+        has_more = (found.status == Status.converged) & ~(residual <= 2 * tol)
+        status = Status.where(has_more, Status.stalled, found.status)
+        paths = piecewise_linear(_positions(found.value))
+        return finish(paths, status, residual, found.num_steps, is_valid)
 
 
 def _positions(rates: Float[Array, "types cells"]) -> Float[Array, "types points"]:
     ends = jnp.cumsum(rates, axis=1) / np.asarray(rates.shape[1], rates.dtype)
     return jnp.pad(ends, [(0, 0), (1, 0)])
+
+
+def _held_midway(rates: Float[Array, "types cells"]) -> Float[Array, "types cells"]:
+    """Return positions in the middle of every cell."""
+    num_cells = rates.shape[1]
+    if num_cells > _MOST_IN_TABLE:
+        return (jnp.cumsum(rates, axis=1) - rates / 2) / num_cells
+    table = (np.tri(num_cells) - np.eye(num_cells) / 2) / num_cells
+    return product(rates, jnp.asarray(table.T, rates.dtype))
+
+
+def _flow_gradient(
+    game: PositionBuilding, num_cells: int
+) -> Float[Array, "types cells"]:
+    """Return what the believed flow adds to the price: its mean over every cell."""
+    rule = cells(num_cells)
+    price = game.permanent_impacts[:, None] * game.flow(rule.times)
+    price = price + game.flow_rates(rule.times)
+    return price.reshape(game.size, num_cells, -1) @ (
+        jnp.asarray(rule.weights[: rule.num_nodes] * num_cells, price.dtype)
+    )
+
+
+def _risk_gradient(rates: Float[Array, "types cells"]) -> Float[Array, "types cells"]:
+    """Return the gradient of int x^2 dt: what is held once a cell's trade has begun.
+
+    Over a cell of length h, x^2 integrates to h (m^2 + (h r)^2 / 12), with m the
+    position midway.
+    """
+    midway, num_cells = _held_midway(rates), rates.shape[1]
+    later = midway.mean(axis=1, keepdims=True) - _held_midway(midway)
+    return 2 * later + rates / (6 * num_cells**2)

@@ -46,6 +46,17 @@ def test_gradient_play_agrees_with_spectral(in_float64, shape):
     assert gtrade.verify(game, solution)["exploitability"] <= 1e-15
 
 
+@pytest.mark.parametrize("num_points", [17, 193])
+def test_gradient_play_feels_risk_and_flows(in_float64, num_points):
+    numbers = random_numbers(14, (2, 1), flow_degree=2)
+    numbers["permanent_impacts"] = np.array([0.5, 4.0, 2.0])
+    game = gtrade.PositionBuilding(**numbers, risk_aversions=[0.0, 5.0])
+    exact = solve(game, gtrade.Constrained(num_points=num_points)).value.schedules
+    solution = solve(game, gtrade.GradientPlay(num_points=num_points))
+    assert solution.residual <= 1e-10  # by automatic differentiation
+    np.testing.assert_allclose(solution.value.schedules, exact, atol=1e-9)
+
+
 @pytest.mark.slow
 def test_exploitability_at_two_hundred_points(in_float64):
     for shape in SHAPES:
