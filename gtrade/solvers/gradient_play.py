@@ -170,9 +170,8 @@ def _flow_gradient(
     rule = cells(num_cells)
     price = game.permanent_impacts[:, None] * game.flow(rule.times)
     price = price + game.flow_rates(rule.times)
-    return price.reshape(game.size, num_cells, -1) @ (
-        jnp.asarray(rule.weights[: rule.num_nodes] * num_cells, price.dtype)
-    )
+    weights = jnp.asarray(rule.weights[: rule.num_nodes] * num_cells, price.dtype)
+    return product(price.reshape(game.size, num_cells, -1), weights)
 
 
 def _risk_gradient(rates: Float[Array, "types cells"]) -> Float[Array, "types cells"]:
