@@ -97,7 +97,9 @@ ENTRY = ModelEntry(
                 "cost per share^2",
                 ("types",),
             ),
-            Column("condition", "condition number of the equations solved", "1"),
+            Column(
+                "condition", "condition number of the equations solved, estimated", "1"
+            ),
             Column(
                 "welfare", "all firms' expected cost, each by its own model", "cost"
             ),

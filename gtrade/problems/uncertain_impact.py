@@ -204,6 +204,17 @@ class UncertainImpact(AbstractProblem):
         one = jnp.eye(num_trades, dtype=dtype)[None]
         return at_once * one + lasting * jnp.asarray(before, dtype)[None]
 
+    def least_curvatures(self, num_trades: int) -> Float[Array, " types"]:
+        """Return what h' G h is at least over |h| = 1 summing to zero, for every type.
+
+        Permanent impact does not matter to trades that sum to zero, and matrices of
+        q^|t - s| have no eigenvalue below (1 - q) / (1 + q), which the least one comes
+        close to where there are many trades (Kac, Murdock & Szego 1953).
+        """
+        fading = self.decays / num_trades
+        transient = self.transient_impacts * jnp.tanh(fading / 2) / 2
+        return num_trades * self.temporary_impacts + transient
+
     def admitted(self) -> tuple["UncertainImpact", Bool[Array, ""]]:
         """Replace what `validate` would refuse, where numbers are traced.
 
@@ -240,7 +251,7 @@ class Trades(eqx.Module):
 
     Attributes:
         trades: shares bought in every step, shape (types, trades).
-        condition: condition number of the equations that gave them, shape ().
+        condition: estimated condition number of the equations that gave them, shape ().
     """
 
     trades: Float[Array, "types trades"]

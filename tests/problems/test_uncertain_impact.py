@@ -4,6 +4,7 @@ import pytest
 
 import gtrade
 from gtrade.problems.uncertain_impact_tables import arguments, spec_key
+from gtrade.responses.impact_models import smallest_curvatures
 from tests.references.uncertain_impact import impact_matrix
 
 GOOD = {
@@ -46,6 +47,17 @@ def test_impact_matrices(x64):
     assert matrices.dtype == game.targets.dtype
     expected = [impact_matrix(model, 6) for model in models]
     np.testing.assert_allclose(matrices, expected, rtol=1e-12 if x64 else 1e-5)
+
+
+def test_least_curvatures_bound_the_smallest_eigenvalues(in_float64):
+    game = gtrade.UncertainImpact(
+        **GOOD, temporary_impacts=[1.0, 0.0, 0.0], decays=[1.0, 9.0, 0.2]
+    )
+    for num_trades, slack in ((6, 0.2), (48, 0.01)):
+        exact = smallest_curvatures(game.impact_matrices(num_trades))
+        bound = np.asarray(game.least_curvatures(num_trades))
+        assert (bound <= exact * (1 + 1e-12)).all()
+        np.testing.assert_allclose(bound, exact, rtol=slack)
 
 
 def test_numbers_left_out_have_defaults():
