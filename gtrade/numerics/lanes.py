@@ -149,3 +149,22 @@ def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
         return out, jax.tree.map(lambda _: True, out)
 
     return single
+
+
+@jax.custom_batching.custom_vmap
+def largest_of_lanes(number: Array) -> Array:
+    """Return a number, and under `vmap` the largest of all lanes' in every lane.
+
+    A condition on it is the same for all lanes and stays a branch, where one on the
+    lanes' own numbers would be worked out both ways.
+
+    Args:
+        number: an integer, any shape.
+    """
+    return number
+
+
+@largest_of_lanes.def_vmap
+def _(axis_size: int, in_batched: list[bool], number: Array) -> tuple[Array, bool]:
+    del axis_size
+    return largest_of_lanes(number.max(axis=0) if in_batched[0] else number), False

@@ -35,6 +35,25 @@ def test_matrix_exponential_agrees_with_spectral(in_float64, shape):
         )
 
 
+@pytest.mark.slow
+def test_matrix_exponential_has_gradients_in_a_batch(in_float64):
+    solver = gtrade.MatrixExponential(num_points=5)
+
+    def held(impacts):
+        game = two_by_two(permanent_impacts=impacts, evaluation_impacts=[1.0])
+        return solver.solve(game).value.schedules[0, 2]
+
+    # Of so different sizes that panels are squared in one lane only.
+    impacts = jnp.array([[0.1, 0.2, 0.3, 0.1], [40.0, 10.0, 2.0, 90.0]])
+    slopes = jax.jit(jax.vmap(jax.grad(held)))(impacts)
+    single = jax.jit(held)
+    for place, slope in zip(impacts, slopes, strict=True):
+        for k in range(4):
+            step = 1e-5 * jnp.eye(4)[k]
+            change = (single(place + step) - single(place - step)) / 2e-5
+            np.testing.assert_allclose(slope[k], change, atol=1e-8)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradient_play_agrees_with_spectral(in_float64, shape):
     numbers = random_numbers(12, shape)
