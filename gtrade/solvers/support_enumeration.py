@@ -19,6 +19,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._arrays import as_float
 from gtrade._checks import InadmissibleError, check_positive, check_shape
+from gtrade.numerics.elimination import solve_lanes
+from gtrade.numerics.lanes import in_blocks, lanes_last
 from gtrade.numerics.precision import require_float64
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.bimatrix import BimatrixGame
@@ -28,6 +30,10 @@ from gtrade.solvers.base import AbstractSolver
 
 # Pairs of supports beyond which enumeration is refused: 8 x 8 has 12 869.
 _MOST_PAIRS = 20_000
+# Pairs of supports that are tried at once, and pairs in all lanes that a CPU tries at
+# once.
+_MOST_AT_ONCE = 256
+_BLOCK_SIZE = 2**11
 # Probabilities up to this are rounding.
 _ZERO = 1e-13
 
@@ -90,24 +96,11 @@ class SupportEnumeration(AbstractSolver):
         )
         cost_row = _scaled(_wide(game.costs_row, is_valid))
         cost_col = _scaled(_wide(game.costs_col, is_valid))
-        supports = _support_pairs(rows, cols)
-
-        def try_pair(pair):
-            in_row, in_col = pair
-            # The column player's mixture makes the row player indifferent.
-            col = _indifferent(cost_row, in_row, in_col)
-            row = _indifferent(cost_col.T, in_col, in_row)
-            gap = _gap(cost_row, cost_col, row, col)
-            tol = self.tol.astype(cost_row.dtype)
-            is_found = (row >= -tol).all() & (col >= -tol).all() & (gap <= tol)
-            # Each support is met exactly, so that no equilibrium is found twice.
-            is_found &= (row > _ZERO).sum() == in_row.sum()
-            is_found &= (col > _ZERO).sum() == in_col.sum()
-            row, col = jnp.maximum(row, 0), jnp.maximum(col, 0)
-            return row / row.sum(), col / col.sum(), is_found, gap
-
-        row, col, is_found, gap = jax.lax.map(try_pair, supports, batch_size=256)
-        order = jnp.argsort(~is_found, stable=True)
+        try_pairs = in_blocks(_try_all_pairs, max(_BLOCK_SIZE // num_pairs, 8))
+        row, col, is_found, gap = lanes_last(try_pairs)(
+            cost_row, cost_col, self.tol.astype(cost_row.dtype)
+        )
+        order = _found_first(is_found)
         is_found = is_found[order] & is_valid
         pairs = MixedPairs(
             jnp.where(is_found[:, None], row[order], 0),
@@ -129,15 +122,10 @@ def num_support_pairs(rows: int, cols: int) -> int:
     return sum(math.comb(rows, k) * math.comb(cols, k) for k in sizes)
 
 
-def _support_pairs(rows: int, cols: int) -> tuple[Array, Array]:
-    """Return all pairs of supports of one size as masks, small supports first."""
-    in_row, in_col = [], []
-    for size in range(1, min(rows, cols) + 1):
-        for one in itertools.combinations(range(rows), size):
-            for other in itertools.combinations(range(cols), size):
-                in_row.append(np.isin(np.arange(rows), one))
-                in_col.append(np.isin(np.arange(cols), other))
-    return jnp.asarray(np.array(in_row)), jnp.asarray(np.array(in_col))
+def _supports(num_strategies: int, size: int) -> np.ndarray:
+    """Return all supports of a size, shape (supports, size)."""
+    chosen = itertools.combinations(range(num_strategies), size)
+    return np.array(list(chosen), np.int32)
 
 
 def _wide(costs, is_valid):
@@ -151,38 +139,91 @@ def _scaled(costs):
     return (costs - costs.min()) / jnp.where(span > 0, span, 1)
 
 
-def _indifferent(costs, own, other):
-    """Return the other's mixture that makes all own strategies in a support cost alike.
+def _found_first(is_found):
+    """Return an order of the pairs that puts those found first; cheaper than a sort."""
+    places = jnp.arange(len(is_found), dtype=jnp.int32)
+    rank = jnp.cumsum(is_found, dtype=jnp.int32)
+    place = jnp.where(is_found, rank - 1, rank[-1] + places - rank)
+    return jnp.zeros_like(places).at[place].set(places, unique_indices=True)
 
-    The system is padded: probabilities off the support are zero, and rows off the own
-    support fall away. NaN or infinite where it is singular.
+
+def _try_all_pairs(cost_row, cost_col, tol):
+    """Try all pairs of supports, small ones first, in lanes of games.
+
+    Args:
+        cost_row: scaled, shape (rows, cols, lanes).
+        cost_col: same shape.
+        tol: shape (lanes,).
+
+    Returns:
+        Mixtures, (pairs, rows, lanes) and (pairs, cols, lanes), whether each pair is an
+        equilibrium, and its gap, both (pairs, lanes).
     """
-    num_own, num_other = costs.shape
-    size = max(num_own, num_other)
-    order_own = jnp.argsort(~own, stable=True)
-    order_other = jnp.argsort(~other, stable=True)
-    count = own.sum()
-    place = jnp.arange(size)
-    block = jnp.zeros((size, size), costs.dtype)
-    block = block.at[:num_own, :num_other].set(costs[order_own][:, order_other])
-    inside = place < count
-    is_inside = inside[:, None] & inside[None]
-    block = jnp.where(is_inside, block, jnp.eye(size, dtype=costs.dtype))
-    ones = inside.astype(costs.dtype)
-    matrix = jnp.zeros((size + 1, size + 1), costs.dtype)
-    matrix = matrix.at[:size, :size].set(block)
-    matrix = matrix.at[:size, size].set(-ones).at[size, :size].set(ones)
-    right = jnp.zeros(size + 1, costs.dtype).at[size].set(1)
-    solved = jnp.linalg.solve(matrix, right)[:size]
-    solved = jnp.where(inside, solved, 0)[:num_other]
-    return jnp.zeros(num_other, costs.dtype).at[order_other].set(solved)
+    rows, cols, _ = cost_row.shape
+    tried = []
+    for size in range(1, min(rows, cols) + 1):
+        in_row, in_col = _supports(rows, size), _supports(cols, size)
+        num_pairs = len(in_row) * len(in_col)
+        pairs = (
+            np.repeat(in_row, len(in_col), axis=0),
+            np.tile(in_col, (len(in_row), 1)),
+        )
+        # The last block is filled up with the first pairs.
+        num_blocks = -(-num_pairs // _MOST_AT_ONCE)
+        shape = (num_blocks, -(-num_pairs // num_blocks), size)
+        blocks = [jnp.asarray(np.resize(x, shape).swapaxes(1, 2)) for x in pairs]
+        found = jax.lax.map(
+            lambda block: _try_pairs(cost_row, cost_col, tol, *block), blocks
+        )
+        tried.append([x.reshape(-1, *x.shape[2:])[:num_pairs] for x in found])
+    return tuple(jnp.concatenate(x) for x in zip(*tried, strict=True))
 
 
-def _gap(cost_row, cost_col, row, col):
-    highest = jax.lax.Precision.HIGHEST
-    ahead = jnp.matmul(cost_row, col, precision=highest)
-    behind = jnp.matmul(row, cost_col, precision=highest)
+def _try_pairs(cost_row, cost_col, tol, in_row, in_col):
+    """Try pairs of supports of one size, given by their strategies, (size, pairs)."""
+    rows, cols, _ = cost_row.shape
+    # The column player's mixture makes the row player indifferent, and vice versa.
+    blocks = [
+        cost_row[in_row[:, None], in_col[None]],
+        cost_col[in_row[None], in_col[:, None]],
+    ]
+    in_use = _indifferent(jnp.stack(blocks, axis=2))
+    col, row = _spread(in_use[:, 0], in_col, cols), _spread(in_use[:, 1], in_row, rows)
+    is_full = (in_use > _ZERO).all(axis=(0, 1))
+    ahead = (cost_row[:, :, None] * col[None]).sum(axis=1)
+    behind = (cost_col[:, :, None] * row[:, None]).sum(axis=0)
     gap = jnp.maximum(
-        (row * (ahead - ahead.min())).sum(), (col * (behind - behind.min())).sum()
+        (row * (ahead - ahead.min(axis=0)[None])).sum(axis=0),
+        (col * (behind - behind.min(axis=0)[None])).sum(axis=0),
     )
-    return jnp.where(jnp.isfinite(gap), gap, jnp.inf)
+    gap = jnp.where(jnp.isfinite(gap), gap, jnp.inf)
+    row, col = jnp.maximum(row, 0), jnp.maximum(col, 0)
+    row, col = row / row.sum(axis=0)[None], col / col.sum(axis=0)[None]
+    # Each support is met exactly, so that no equilibrium is found twice.
+    is_found = is_full & (gap <= tol[None])
+    return row.swapaxes(0, 1), col.swapaxes(0, 1), is_found, gap
+
+
+def _indifferent(costs):
+    """Return mixtures of the others that make all own strategies cost alike.
+
+    Args:
+        costs: own strategies by the others', shape (size, size, ...).
+
+    Returns:
+        Probabilities that add up to 1, shape (size, ...). NaN or infinite where the
+        system is singular.
+    """
+    # Costs relative to the first own strategy vanish, and the last probability is
+    # what the others leave.
+    above = costs[1:] - costs[:1]
+    last = above[:, -1:]
+    first = solve_lanes(above[:, :-1] - last, -last)[:, 0]
+    return jnp.concatenate([first, 1 - first.sum(axis=0)[None]])
+
+
+def _spread(in_use, support, num_strategies):
+    """Put probabilities on supports where their strategies are."""
+    strategies = np.arange(num_strategies, dtype=np.int32)
+    is_here = support[:, None] == strategies[None, :, None]
+    return jnp.where(is_here[..., None], in_use[:, None], 0).sum(axis=0)

@@ -4,7 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from gtrade.numerics.elimination import MOST_WRITTEN_OUT, solve_small, solve_tiny
+from gtrade.numerics.elimination import (
+    MOST_WRITTEN_OUT,
+    solve_lanes,
+    solve_small,
+    solve_tiny,
+)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
@@ -51,3 +56,18 @@ def test_positive_definite_systems_need_no_exchange_of_rows(size):
     solve = functools.partial(solve_tiny, exchanges_rows=False)
     found = jax.vmap(solve)(matrix, right)
     np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 7])
+@pytest.mark.usefixtures("in_float64")
+def test_lanes_match_lapack_and_leave_singular_neighbours_alone(size):
+    rng = np.random.default_rng(size)
+    matrix = rng.normal(size=(4, 5, size, size))
+    matrix[::2, :, range(size), range(size)] *= size == 1
+    matrix[3, 4] = 0
+    right = rng.normal(size=(4, 5, size, 2))
+    lanes = [np.moveaxis(x, (2, 3), (0, 1)) for x in (matrix, right)]
+    found = np.moveaxis(jax.jit(solve_lanes)(*lanes), (0, 1), (2, 3))
+    exact = np.linalg.solve(matrix[:3], right[:3])
+    np.testing.assert_allclose(found[:3], exact, rtol=1e-9)
+    assert not np.isfinite(found[3, 4]).any()
