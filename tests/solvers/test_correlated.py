@@ -290,14 +290,32 @@ def test_failures_have_a_status_and_no_numbers(in_float64, monkeypatch):
     game = trading_game(targets=(1, 2), **BOX)
     solution = gtrade.solve(game, CorrelatedLP(concept="ce"))
     assert solution.status == Status.stalled
-    assert methods == ["highs-ipm", "highs-ds"]
+    assert methods == ["highs-ds", "highs-ipm", "highs-ds"]
     for x in jax.tree.leaves(solution.value):
         assert (np.isnan(x) if x.dtype == np.float64 else np.asarray(x) == 0).all()
     assert np.isnan(solution.residual)
     methods.clear()
+    monkeypatch.setattr(correlated_programs, "_MOST_SIMPLEX", 1)
+    gtrade.solve(game, CorrelatedLP())
+    assert methods == ["highs-ipm", "highs-ds"]
+    methods.clear()
     monkeypatch.setattr(correlated_programs, "_MOST_ROWS", 1)
     gtrade.solve(game, CorrelatedLP())
     assert methods == ["highs-ds"]
+
+
+@pytest.mark.parametrize("num_players", [2, 3])
+def test_both_matrices_of_coarse_equilibria_have_the_same_extremes(
+    num_players, monkeypatch
+):
+    shape = (num_players, *(4, 3, 5)[:num_players])
+    costs = np.random.default_rng(num_players).normal(size=shape)
+    few = correlated_programs.extreme_equilibria(costs, "cce")
+    monkeypatch.setattr(correlated_programs, "_MOST_GAINS", 0)
+    many = correlated_programs.extreme_equilibria(costs, "cce")
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_allclose(one.joint, other.joint, atol=1e-9)
+        np.testing.assert_allclose(one.multipliers, other.multipliers, atol=1e-9)
 
 
 @pytest.fixture
