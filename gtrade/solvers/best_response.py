@@ -1,7 +1,7 @@
 """Sequential best-response dynamics with cycle detection."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,7 +16,7 @@ from gtrade._checks import (
     check_nonnegative,
     check_shape,
 )
-from gtrade.numerics.loops import iterate_until
+from gtrade.numerics.lanes import lanes_last
 from gtrade.numerics.precision import integer_dtype_for
 from gtrade.problems.base import validate_if_concrete
 from gtrade.problems.discrete_trading import TradingGame, holdings_before
@@ -57,6 +57,16 @@ class ResponsePath(eqx.Module):
     cycle_length: Int[Array, ""]
 
 
+class _Played(NamedTuple):
+    """What came of play; the first three as in `ResponsePath`."""
+
+    profiles: Int[Array, "rounds players horizon"]
+    potentials: Float[Array, " rounds"]
+    num_rounds: Int[Array, ""]
+    gain: Float[Array, ""]
+    cycle_start: Int[Array, ""]
+
+
 class BestResponseDynamics(AbstractSolver):
     """Let players in turn move to their best response (Kearns & Shi 2025, Algorithm 2).
 
@@ -78,6 +88,7 @@ class BestResponseDynamics(AbstractSolver):
     )
     epsilon: Float[Array, ""] = eqx.field(converter=as_float, default=0.0)
     max_rounds: int = eqx.field(static=True, default=1000)
+    cpu_block: ClassVar[int | None] = 128  # 1.7 times as fast as 1024 at a time
 
     def __check_init__(self) -> None:
         """Check shapes, and values where they are concrete."""
@@ -150,44 +161,120 @@ class BestResponseDynamics(AbstractSolver):
             & ((start >= lows[None]) & (start <= highs[None])).all()
             & game.admitted()[1]
         )
-        shape = (self.max_rounds + 1, game.num_players, game.horizon)
-        profiles = jnp.zeros(shape, dtype).at[0].set(start.astype(dtype))
-        not_yet = -jnp.ones((), jnp.int32)
+        leaves, structure = jax.tree.flatten((game, self.epsilon, start))
 
-        def step(state):
-            profiles, last, _ = state
-            profile, gain = self._round(game, profiles[last].astype(jnp.int32))
-            seen = (profiles == profile.astype(dtype)[None]).all(axis=(1, 2))
-            seen &= jnp.arange(self.max_rounds + 1, dtype=jnp.int32) <= last
-            has_recurred = seen.any() & (gain > self.epsilon)
-            cycle_start = jnp.where(has_recurred, jnp.argmax(seen), -1)
-            profiles = profiles.at[last + 1].set(profile.astype(dtype))
-            return (profiles, last + 1, cycle_start.astype(jnp.int32)), gain
+        def play(*leaves: Array) -> _Played:
+            return self._play(*jax.tree.unflatten(structure, leaves), dtype)
 
-        solution = iterate_until(
-            step,
-            (profiles, jnp.zeros((), jnp.int32), not_yet),
-            tol=self.epsilon,
-            max_steps=self.max_rounds,
-            has_cycled=lambda state: state[2] >= 0,
-        )
-        profiles, last, cycle_start = solution.value
-        potential = jax.vmap(
-            lambda p: game.potential(p.astype(game.permanent_impact.dtype))
-        )
+        played = lanes_last(play)(*leaves)
+        last, cycle_start = played.num_rounds, played.cycle_start
         path = ResponsePath(
-            schedules=profiles[last][None],
-            profiles=profiles,
-            potentials=potential(profiles),
+            schedules=played.profiles[last][None],
+            profiles=played.profiles,
+            potentials=played.potentials,
             cycle_start=cycle_start,
             cycle_length=jnp.where(cycle_start >= 0, last - cycle_start, 0),
         )
-        status = Status.where(is_valid, solution.status, Status.invalid_input)
-        return Solution(path, status, solution.residual, solution.num_steps)
+        gain = played.gain
+        status = Status.where(cycle_start >= 0, Status.cycled, Status.max_steps_reached)
+        status = Status.where(gain <= self.epsilon, Status.converged, status)
+        status = Status.where(jnp.isfinite(gain), status, Status.nonfinite)
+        status = Status.where(is_valid, status, Status.invalid_input)
+        return Solution(path, status, gain, last)
 
-    def _round(self, game: TradingGame, profile: Int[Array, "players horizon"]):
+    def _play(self, games, epsilon, starts, dtype) -> _Played:
+        """Play games side by side; every array has a trailing axis of lanes.
+
+        The loop is written for lanes rather than for one game so that a round costs
+        what it touches: under `vmap`, every round would copy and search the room for
+        all rounds.
+        """
+        num_lanes = starts.shape[-1]
+
+        def on_lanes(function):
+            return jax.vmap(function, in_axes=-1, out_axes=-1)
+
+        respond = on_lanes(self._round)
+
+        @on_lanes
+        def potential(game, profile):
+            return game.potential(profile.astype(game.permanent_impact.dtype))
+
+        def put(history, value, place):
+            return jax.lax.dynamic_update_index_in_dim(history, value, place, 0)
+
+        def unfinished(carry):
+            count, *_, goes_on = carry
+            return (count < self.max_rounds) & goes_on.any()
+
+        def step(carry):
+            count, profile, history, potentials, played, goes_on = carry
+            new, gain = respond(games, epsilon, profile)
+
+            def find(k, first):
+                place = count - k
+                is_equal = (history[place] == new.astype(dtype)).all(axis=(0, 1))
+                return jnp.where(is_equal, place, first)
+
+            gains_more = gain > epsilon
+            not_yet = jnp.full((num_lanes,), -1, jnp.int32)
+            first = jax.lax.fori_loop(0, count + 1, find, not_yet)
+            first = jnp.where(gains_more, first, -1)
+            count = count + 1
+            profile = jnp.where(goes_on, new, profile)
+            shown = jnp.where(goes_on, new, 0)
+            history = put(history, shown.astype(dtype), count)
+            potentials = put(potentials, potential(games, shown), count)
+            now = count, gain, first
+            played = [
+                jnp.where(goes_on, x, y) for x, y in zip(now, played, strict=True)
+            ]
+            # NaN compares false: a failed game stops instead of holding up its batch.
+            goes_on = goes_on & gains_more & (first < 0)
+            return count, profile, history, potentials, played, goes_on
+
+        float_dtype = games.permanent_impact.dtype
+        zero = jnp.zeros((), jnp.int32)
+        num_places = self.max_rounds + 1
+        history = jnp.zeros((num_places, *starts.shape), dtype)
+        potentials = jnp.zeros((num_places, num_lanes), float_dtype)
+        played = [
+            jnp.zeros((num_lanes,), jnp.int32),
+            jnp.full((num_lanes,), jnp.inf, float_dtype),
+            jnp.full((num_lanes,), -1, jnp.int32),
+        ]
+        carry = (
+            zero,
+            starts.astype(jnp.int32),
+            put(history, starts.astype(dtype), 0),
+            put(potentials, potential(games, starts), 0),
+            played,
+            jnp.ones((num_lanes,), bool),
+        )
+        count, _, history, potentials, played, _ = jax.lax.while_loop(
+            unfinished, step, carry
+        )
+
+        # Of the room for all rounds only those played are turned round.
+        def turn(k, turned):
+            profiles, values = turned
+            return (
+                profiles.at[:, k].set(jnp.moveaxis(history[k], -1, 0)),
+                values.at[:, k].set(potentials[k]),
+            )
+
+        turned = (
+            jnp.zeros((num_lanes, *history.shape[:-1]), dtype),
+            jnp.zeros((num_lanes, num_places), float_dtype),
+        )
+        turned = jax.lax.fori_loop(0, count + 1, turn, turned)
+        history, potentials = (jnp.moveaxis(x, 0, -1) for x in turned)
+        return _Played(history, potentials, *played)
+
+    @staticmethod
+    def _round(game: TradingGame, epsilon, profile: Int[Array, "players horizon"]):
         """Return the profile after every player moved once, and the largest gain."""
-        epsilon = self.epsilon.astype(game.permanent_impact.dtype)
+        epsilon = epsilon.astype(game.permanent_impact.dtype)
 
         respond = _general_response if game.is_general else _linear_response
 
