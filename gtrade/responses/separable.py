@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from gtrade.numerics.lanes import fenced, in_blocks, lanes_last
-from gtrade.problems.discrete_trading import TradingGame
+from gtrade.numerics.precision import widen
+from gtrade.problems.discrete_trading import TradingGame, holdings_before
 from gtrade.responses.general import general_response, table_response
 
 # Up to this many steps, ranking by counting beats a bitwise search for the threshold.
@@ -53,7 +54,7 @@ def best_response(
         weights = jnp.ones((1,), game.permanent_impact.dtype)
         return general_response(game, flow[None], weights, target=target)[0]
     pressure = game.price_pressure(flow)
-    return cheapest_schedule(game, pressure, game.own_cost_weight, target)
+    return cheapest_schedule(game, pressure, game.own_cost_weight, target, flow=flow)
 
 
 def cheapest_schedule(
@@ -61,6 +62,8 @@ def cheapest_schedule(
     prices: Float[Array, " horizon"],
     weight: Float[Array, ""],
     target: Int[Array, ""],
+    *,
+    flow: Shaped[Array, " horizon"] | None = None,
 ) -> Int[Array, " horizon"]:
     """Minimise `sum_t prices_t a_t + weight a_t^2` within a game's trade limits.
 
@@ -72,11 +75,19 @@ def cheapest_schedule(
         prices: price of a unit at each step, shape (horizon,).
         weight: own-cost weight of either sign, shape ().
         target: sum of the trades, shape (); must be reachable.
+        flow: others' flow, shape (horizon,), where `prices` is its pressure and
+            `weight` the game's own. Whole flows let units that cost the same for every
+            kappa tie exactly (not with limits of single steps); otherwise rounding may
+            decide between them.
 
     Returns:
         The lexicographically smallest minimiser, shape (horizon,), int32.
     """
     lows, highs = game.trade_bounds
+    parts = None
+    if flow is not None:
+        flow = widen(flow)
+        parts = (flow, holdings_before(flow), game.permanent_impact)
     if (lows == lows[0]).all() and (highs == highs[0]).all():
         return separable_response(
             prices,
@@ -84,6 +95,7 @@ def cheapest_schedule(
             target,
             min_trade=game.lowest_trade,
             max_trade=game.highest_trade,
+            parts=parts,
         )
     trades = jnp.arange(game.lowest_trade, game.highest_trade + 1, dtype=jnp.int32)
     amount = trades.astype(prices.dtype)[None]
@@ -99,6 +111,7 @@ def separable_response(
     *,
     min_trade: int,
     max_trade: int,
+    parts: tuple[Array, Array, Array] | None = None,
 ) -> Int[Array, " horizon"]:
     """Minimise `sum_t linear_t a_t + weight a_t^2` over whole trades meeting a target.
 
@@ -108,25 +121,35 @@ def separable_response(
         target: sum of the trades, shape (); must be reachable.
         min_trade: fewest shares a step (static).
         max_trade: most shares a step (static).
+        parts: numbers b, B and kappa, shapes (horizon,), (horizon,) and (), where
+            `linear` is b + kappa B and `weight` 1 - kappa/2. Prices of units that are
+            equal for every kappa then are in floats too, if b and B are whole.
 
     Returns:
         The lexicographically smallest minimiser, shape (horizon,), int32. Its cost is
         least up to the rounding of `linear`'s dtype.
     """
-    horizon = linear.shape[-1]
+    horizon, dtype = linear.shape[-1], linear.dtype
 
-    def kernel(linear, weight, units):
+    def kernel(linear, weight, units, *parts):
         base, room = _bracket(linear, weight, units, min_trade, max_trade)
         # The next unit's price at each step; without curvature, just the linear one.
         first = 2 * (base + min_trade).astype(linear.dtype) + 1
         price = linear + jnp.maximum(weight, 0)[None] * first
+        if parts:
+            # Of equal prices, the numbers before and behind kappa are equal: they are
+            # whole and half numbers, without rounding.
+            flow, before, impact = parts
+            exact = (flow + first) + impact[None] * (before - first / 2)
+            price = jnp.where((weight > 0)[None], exact, linear)
         rest = units - base.sum(axis=0, dtype=jnp.int32)
         return base + min_trade + _fill_cheapest(price, room, rest)
 
     units = jnp.asarray(target, jnp.int32) - horizon * min_trade
     blocked = in_blocks(fenced(kernel), max(64, _BLOCK_SIZE // horizon))
-    weight = jnp.asarray(weight, linear.dtype)
-    return lanes_last(blocked)(linear, weight, units)
+    weight = jnp.asarray(weight, dtype)
+    parts = tuple(jnp.asarray(x, dtype) for x in parts or ())
+    return lanes_last(blocked)(linear, weight, units, *parts)
 
 
 def _bracket(linear, weight, units, min_trade: int, max_trade: int):

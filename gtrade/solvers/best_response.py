@@ -311,7 +311,7 @@ def _linear_response(game, others, own, target):
     """Return a player's best response, and terms that add up to what it gains."""
     linear = game.price_pressure(others)
     weight = game.own_cost_weight.astype(linear.dtype)
-    best = cheapest_schedule(game, linear, weight, target)
+    best = cheapest_schedule(game, linear, weight, target, flow=others)
     terms = jnp.stack(
         [
             linear * (own - best).astype(linear.dtype),

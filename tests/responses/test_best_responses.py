@@ -356,3 +356,32 @@ def test_scaling_costs_leaves_the_response(x64):
         )(jnp.asarray(linear))
 
     np.testing.assert_array_equal(respond(dtype(1)), respond(dtype(1024)))
+
+
+@pytest.mark.parametrize("max_counted", [16, 0], ids=["counting", "threshold"])
+def test_units_that_cost_the_same_for_every_kappa_tie(x64, max_counted, monkeypatch):
+    # Flows of whole numbers: b + 2k + 1 and B - (2k + 1)/2 can be equal at two steps.
+    monkeypatch.setattr(separable, "_MAX_COUNTED_STEPS", max_counted)
+    rng = np.random.default_rng(9)
+    horizon, low, high, target = 4, -3, 4, 3
+    flows = rng.integers(-3, 5, (300, horizon))
+    # Kappas with few digits: costs below are exact, and nothing else ties.
+    kappas = rng.integers(1, 2**12, 300).astype(np.float32) / 2**11 * (1 - 2**-12)
+    schedules = reference.enumerate_schedules(horizon, target, low, high)
+    held = np.cumsum(flows, axis=1) - flows
+    whole = flows @ schedules.T + (schedules**2).sum(axis=1)
+    doubled = 2 * held @ schedules.T - (schedules**2).sum(axis=1)
+    costs = whole + kappas.astype(np.float64)[:, None] * doubled / 2
+    expected = schedules[costs.argmin(axis=1)]
+    games = gtrade.make_batch(
+        gtrade.TradingGame,
+        targets=[target] * 2,
+        permanent_impact=kappas,
+        horizon=horizon,
+        min_trade=low,
+        max_trade=high,
+    )
+    answers = jax.jit(jax.vmap(gtrade.best_response))(games, flows.astype(np.int32))
+    np.testing.assert_array_equal(answers, expected)
+    ties = (costs == costs.min(axis=1, keepdims=True)).sum(axis=1) > 1
+    assert ties.sum() > 20
