@@ -27,6 +27,9 @@ from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.starts import even_schedules, front_schedules, random_schedules
 
+# Earlier profiles that a new one is compared with at once.
+_COMPARED = 32
+
 STARTS = ("even", "front", "random")
 
 
@@ -189,7 +192,8 @@ class BestResponseDynamics(AbstractSolver):
         what it touches: under `vmap`, every round would copy and search the room for
         all rounds.
         """
-        num_lanes = starts.shape[-1]
+        num_lanes, num_places = starts.shape[-1], self.max_rounds + 1
+        width = min(_COMPARED, num_places)
 
         def on_lanes(function):
             return jax.vmap(function, in_axes=-1, out_axes=-1)
@@ -212,14 +216,19 @@ class BestResponseDynamics(AbstractSolver):
             new, gain = respond(games, epsilon, profile)
 
             def find(k, first):
-                place = count - k
-                is_equal = (history[place] == new.astype(dtype)).all(axis=(0, 1))
-                return jnp.where(is_equal, place, first)
+                # Slices begin where they fit: the last ones overlap.
+                begin = jnp.minimum(k * width, num_places - width)
+                some = jax.lax.dynamic_slice_in_dim(history, begin, width)
+                places = begin + jnp.arange(width, dtype=jnp.int32)
+                is_equal = (some == new.astype(dtype)[None]).all(axis=(1, 2))
+                is_equal &= (places <= count)[:, None]
+                found = jnp.where(is_equal, places[:, None], num_places).min(axis=0)
+                return jnp.minimum(first, found)
 
             gains_more = gain > epsilon
-            not_yet = jnp.full((num_lanes,), -1, jnp.int32)
-            first = jax.lax.fori_loop(0, count + 1, find, not_yet)
-            first = jnp.where(gains_more, first, -1)
+            nowhere = jnp.full((num_lanes,), num_places, jnp.int32)
+            first = jax.lax.fori_loop(0, count // width + 1, find, nowhere)
+            first = jnp.where(gains_more & (first < num_places), first, -1)
             count = count + 1
             profile = jnp.where(goes_on, new, profile)
             shown = jnp.where(goes_on, new, 0)
@@ -235,7 +244,6 @@ class BestResponseDynamics(AbstractSolver):
 
         float_dtype = games.permanent_impact.dtype
         zero = jnp.zeros((), jnp.int32)
-        num_places = self.max_rounds + 1
         history = jnp.zeros((num_places, *starts.shape), dtype)
         potentials = jnp.zeros((num_places, num_lanes), float_dtype)
         played = [

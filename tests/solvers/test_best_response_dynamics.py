@@ -1,5 +1,6 @@
 import itertools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import gtrade
 from gtrade.solution import status_names
+from gtrade.solvers import best_response
 from gtrade.verification.exploitability import exploitability
 from tests.references import kearns_shi as reference
 
@@ -44,6 +46,27 @@ def test_theorem_4_5_cycles(in_float64):
     )
     assert verdict == "cycled"
     np.testing.assert_array_equal(path.profiles[1 : len(rounds) + 1], rounds)
+
+
+@pytest.mark.parametrize("compared", [2, 3])
+def test_cycles_are_found_across_slices_of_the_history(
+    in_float64, monkeypatch, compared
+):
+    monkeypatch.setattr(best_response, "_COMPARED", compared)
+    starts = [[[1, 1, 1, 1, 1], [2, 2, 1, 0, 0]], [[3, 1, 0, 0, 1], [2, 1, 1, 1, 0]]]
+    game = gtrade.TradingGame(**theorem_4_5())
+    dynamics = gtrade.BestResponseDynamics(start=starts[0], max_rounds=7)
+    paths = jax.jit(
+        jax.vmap(
+            lambda start: eqx.tree_at(lambda x: x.start, dynamics, start).solve(game)
+        )
+    )(jnp.asarray(starts, jnp.int32))
+    np.testing.assert_array_equal(paths.value.cycle_start, [1, 0])
+    np.testing.assert_array_equal(paths.value.cycle_length, [3, 3])
+    np.testing.assert_array_equal(paths.num_steps, [4, 3])
+    profiles = np.array(paths.value.profiles)
+    np.testing.assert_array_equal(profiles[0, 1:5], profiles[1, :4])
+    assert (profiles[1, 4:] == 0).all()
 
 
 @pytest.mark.parametrize(
