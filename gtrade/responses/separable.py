@@ -148,8 +148,8 @@ def separable_response(
     units = jnp.asarray(target, jnp.int32) - horizon * min_trade
     blocked = in_blocks(fenced(kernel), max(64, _BLOCK_SIZE // horizon))
     weight = jnp.asarray(weight, dtype)
-    parts = tuple(jnp.asarray(x, dtype) for x in parts or ())
-    return lanes_last(blocked)(linear, weight, units, *parts)
+    more = [jnp.asarray(x, dtype) for x in parts or ()]
+    return lanes_last(blocked)(linear, weight, units, *more)
 
 
 def _bracket(linear, weight, units, min_trade: int, max_trade: int):

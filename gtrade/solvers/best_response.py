@@ -167,7 +167,8 @@ class BestResponseDynamics(AbstractSolver):
         leaves, structure = jax.tree.flatten((game, self.epsilon, start))
 
         def play(*leaves: Array) -> _Played:
-            return self._play(*jax.tree.unflatten(structure, leaves), dtype)
+            games, epsilon, starts = jax.tree.unflatten(structure, leaves)
+            return self._play(games, epsilon, starts, dtype)
 
         played = lanes_last(play)(*leaves)
         last, cycle_start = played.num_rounds, played.cycle_start
