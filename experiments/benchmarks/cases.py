@@ -1,6 +1,7 @@
 """What is measured: for every solver a family of games, and how these grow.
 
-A case draws as many random games as asked for, of any size, the same ones every time.
+A case draws as many random games as asked for, of any size; equal wishes give equal
+games.
 Its standard size is the one at which batches are compared; `growth` says along which
 sizes cost is measured, one of them at a time.
 """
@@ -56,7 +57,7 @@ class Case:
         return "/".join(x for x in (self.model, self.solver, self.variant) if x)
 
     def games(self, count: int, **sizes: int) -> Numbers:
-        """Return the first `count` games, of the standard size but for `sizes`."""
+        """Return `count` games, of the standard size but for `sizes`."""
         sizes = self.sizes | sizes
         for name in self.solver_sizes:
             del sizes[name]

@@ -55,34 +55,74 @@ def counted(function: Callable[..., Any], *example: Any) -> Callable[..., Any]:
     closed = jax.make_jaxpr(function)(*example)
 
     def tally(*args: Any) -> Any:
-        _, total = _run(closed.jaxpr, closed.consts, jax.tree.leaves(args))
-        return total
+        return _run(closed, jax.tree.leaves(args))[-1]
 
     return tally
 
 
-def _run(jaxpr: core.Jaxpr, consts: Any, args: Any) -> tuple[list[Any], Any]:
-    """Evaluate, and return the outputs with the tally."""
-    values: dict[Any, Any] = {}
+def _run(
+    closed: core.ClosedJaxpr, args: Any, varies: Any = None, is_wanted: Any = None
+) -> tuple[list[Any], list[bool], Any]:
+    """Evaluate and count, leaving out what nobody wants.
 
-    def read(x: Any) -> Any:
-        return x.val if isinstance(x, core.Literal) else values[x]
+    Args:
+        closed: the program.
+        args: its arguments.
+        varies: which of them depend on the game; all if None. What none of these
+            enters is the same for all games and not counted.
+        is_wanted: which outputs are; all if None. The others are None.
 
-    values.update(zip(jaxpr.constvars, consts, strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
-    total = jnp.zeros(3)
-    for eqn in jaxpr.eqns:
-        outputs, tally = _run_one(eqn, [read(x) for x in eqn.invars])
+    Returns:
+        The outputs, whether they depend on the game, and the tally.
+    """
+    jaxpr = closed.jaxpr
+    varies = [True] * len(args) if varies is None else varies
+    is_wanted = [True] * len(jaxpr.outvars) if is_wanted is None else is_wanted
+    outputs = zip(jaxpr.outvars, is_wanted, strict=True)
+    live = set(_variables(x for x, wanted in outputs if wanted))
+    kept = []
+    for eqn in reversed(jaxpr.eqns):
+        if live.intersection(eqn.outvars) or eqn.effects:
+            kept.append(eqn)
+            live.update(_variables(eqn.invars))
+    values: dict[Any, tuple[Any, bool]] = {}
+
+    def read(x: Any) -> tuple[Any, bool]:
+        return (x.val, False) if isinstance(x, core.Literal) else values[x]
+
+    def write(places: Any, numbers: Any, varies: Any) -> None:
+        pairs = zip(numbers, varies, strict=True)
+        values.update(zip(places, pairs, strict=True))
+
+    write(jaxpr.constvars, closed.consts, [False] * len(closed.consts))
+    write(jaxpr.invars, args, varies)
+    total = jnp.zeros(len(TALLY))
+    for eqn in reversed(kept):
+        read_ones = [read(x) for x in eqn.invars]
+        inputs, does_vary = [x for x, _ in read_ones], [v for _, v in read_ones]
+        inner = _inlined(eqn)
+        if inner is None:
+            outputs, tally = _run_one(eqn, inputs)
+            does_vary = [any(does_vary)] * len(outputs)
+            tally = tally if any(does_vary) else 0.0
+        else:
+            wanted = [x in live for x in eqn.outvars]
+            outputs, does_vary, tally = _run(inner, inputs, does_vary, wanted)
+        write(eqn.outvars, outputs, does_vary)
         total = total + tally
-        values.update(zip(eqn.outvars, outputs, strict=True))
-    return [read(x) for x in jaxpr.outvars], total
+    found = [
+        read(x) if wanted else (None, False)
+        for x, wanted in zip(jaxpr.outvars, is_wanted, strict=True)
+    ]
+    return [x for x, _ in found], [v for _, v in found], total
+
+
+def _variables(places: Any) -> list[Any]:
+    return [x for x in places if not isinstance(x, core.Literal)]
 
 
 def _run_one(eqn: core.JaxprEqn, args: list[Any]) -> tuple[Any, Any]:
     name, params = eqn.primitive.name, eqn.params
-    inner = _inlined(eqn)
-    if inner is not None:
-        return _run(inner.jaxpr, inner.consts, args)
     if _is_counted_beforehand(eqn):
         bound = eqn.primitive.get_bind_params(params)
         outputs = eqn.primitive.bind(*args, **bound)
@@ -98,7 +138,11 @@ def _run_one(eqn: core.JaxprEqn, args: list[Any]) -> tuple[Any, Any]:
 
 
 def _branch(closed: core.ClosedJaxpr) -> Callable[..., Any]:
-    return lambda *operands: _run(closed.jaxpr, closed.consts, operands)
+    def run(*operands: Any) -> Any:
+        outputs, _, total = _run(closed, operands)
+        return outputs, total
+
+    return run
 
 
 def _run_scan(params: Any, args: list[Any]) -> tuple[Any, Any]:
@@ -108,7 +152,7 @@ def _run_scan(params: Any, args: list[Any]) -> tuple[Any, Any]:
 
     def step(state: Any, x: Any) -> Any:
         carry, total = state
-        outputs, tally = _run(body.jaxpr, body.consts, [*consts, *carry, *x])
+        outputs, _, tally = _run(body, [*consts, *carry, *x])
         return (outputs[:num_carry], total + tally + _ONE_STEP), outputs[num_carry:]
 
     (carry, total), stacked = jax.lax.scan(
@@ -136,13 +180,13 @@ def _run_while(params: Any, args: list[Any]) -> tuple[Any, Any]:
 
     def is_unfinished(state: Any) -> Any:
         operands = [*condition_consts, *state[0]]
-        return _run(condition.jaxpr, condition.consts, operands)[0][0]
+        return _run(condition, operands)[0][0]
 
     def step(state: Any) -> Any:
         carry, total = state
         operands = [*condition_consts, *carry]
-        _, asked = _run(condition.jaxpr, condition.consts, operands)
-        carry, done = _run(body.jaxpr, body.consts, [*body_consts, *carry])
+        *_, asked = _run(condition, operands)
+        carry, _, done = _run(body, [*body_consts, *carry])
         return carry, total + asked + done + _ONE_STEP
 
     start = (args[first + second :], jnp.zeros(3))

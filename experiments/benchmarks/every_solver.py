@@ -7,7 +7,7 @@ shows a record again. Nothing here is a test.
 """
 
 import json
-import os
+import math
 import pathlib
 import sys
 import time
@@ -36,6 +36,7 @@ from gtrade.catalog import get_model, resolve
 from gtrade.solution import status_names
 from gtrade.solvers.base import AbstractHostSolver
 from gtrade.solving import make_program, share_among
+from gtrade.sweeps.memory import available_memory
 
 BATCHES = (1, 16, 256, 4096, 65536)
 GROWING_S = 0.1  # of a call with games of standard size, where these then grow
@@ -136,7 +137,12 @@ def bound(work, measurement, solution, machine):
 def measure(measurement, repeats, most_s):
     """Compile and time; return None where a call would take too much memory."""
     compile_s, needed = measurement.compile()
-    if needed is not None and needed > SHARE * free_memory():
+    if needed is not None and needed > SHARE * free_memory(measurement.num_devices):
+        print(
+            f"{measurement.case.name}: left out {measurement.count} games, which need"
+            f" {needed / 2**30:.1f} GiB in one call",
+            file=sys.stderr,
+        )
         return None
     start = time.perf_counter()
     solution = measurement.solve()
@@ -162,12 +168,12 @@ def measure(measurement, repeats, most_s):
     return solution, row
 
 
-def free_memory():
-    """Return the bytes that a call may count on."""
+def free_memory(num_devices):
+    """Return the bytes that a call may count on, on all its devices."""
     stats = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
-        return stats["bytes_limit"]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return num_devices * stats["bytes_limit"]
+    return available_memory() or math.inf
 
 
 def over_batches(case, machine, arguments):
@@ -195,9 +201,10 @@ def over_batches(case, machine, arguments):
 def over_sizes(case, name, count, machine, arguments):
     """Time games that grow in one size, the same number of them in every call."""
     rows = []
+    least = min(count, machine["devices"])  # fewer would leave devices idle
     for value in case.growth[name][: 2 if arguments.smoke else None]:
         found = None
-        while found is None and count >= 1:
+        while found is None and count >= least:
             measurement = Measurement(case, count, machine["devices"], **{name: value})
             found = measure(measurement, min(arguments.repeats, 3), arguments.seconds)
             if found is None:
@@ -261,6 +268,8 @@ def check(case):
 def benchmark(case, machine, arguments):
     """Return everything about one case."""
     rows, work = over_batches(case, machine, arguments)
+    if not rows:
+        return None
     result = {"name": case.name, "sizes": case.sizes, "work": work, "batches": rows}
     best = max(row["games_per_s"] for row in rows)
     for kind, functions in (("baseline", BASELINES), ("peer", PEERS)):
@@ -308,6 +317,10 @@ def main():
 
 def run(arguments):
     """Measure, and write the record after every case."""
+    wanted = arguments.cases or [""]
+    cases = [case for case in CASES if any(x in case.name for x in wanted)]
+    if not cases:
+        raise SystemExit(f"--cases {' '.join(wanted)}: part of no case's name")
     if arguments.smoke:
         arguments.most, arguments.baseline_seconds = 16, 0.01
     num_devices = len(jax.local_devices())
@@ -319,11 +332,10 @@ def run(arguments):
                 "calls_s": {n: call_seconds(n) for n in (1, num_devices)},
             }
     results, record = [], {"device": device_name()}
-    for case in CASES:
-        if arguments.cases and not any(x in case.name for x in arguments.cases):
-            continue
+    for case in cases:
         start = time.perf_counter()
-        results.append(benchmark(case, machine, arguments))
+        result = benchmark(case, machine, arguments)
+        results += [] if result is None else [result]
         seconds = time.perf_counter() - start
         print(f"{case.name}: {seconds:.0f} s", file=sys.stderr, flush=True)
         write_record(arguments, results, machine=machine)

@@ -66,7 +66,7 @@ def _times(found):
 
 
 def cells(result):
-    """Return the table's cells for one solver: its largest batch."""
+    """Return the table's cells for one solver: the batch of most games a second."""
     row = max(result["batches"], key=lambda row: row["games_per_s"])
     kind, share = row.get("binding"), row.get("of_bound")
     needed = row["memory_bytes"]
@@ -80,6 +80,7 @@ def cells(result):
         _number(row["games_per_s"]),
         "" if needed is None else _number(needed / row["batch"] / 1024, 2),
         "" if kind is None else f"{100 * share:.2g} % {kind}",
+        str(row["devices"]),
         _times(result.get("baseline")),
         _times(result.get("peer")),
         _number(result["verification"]["verify_s"] * 1e6, 2),
@@ -96,8 +97,9 @@ HEADERS = (
     ("games/s", "right"),
     ("kB a game", "right"),
     ("of the bound", "left"),
-    ("x NumPy", "right"),
-    ("x peer", "right"),
+    ("devices", "right"),
+    ("x NumPy, one core", "right"),
+    ("x peer, one core", "right"),
     ("verify us", "right"),
     ("time ~ size^p", "left"),
 )

@@ -61,6 +61,13 @@ def test_counts_what_a_program_does(benchmark_module):
     assert tuple(tally(counting, lambda a: a @ a, matrix)) == (128, 0, 0)
     assert tuple(tally(counting, lambda x: x.sum() + x[0], x)) == (5, 0, 0)
     assert tuple(tally(counting, lambda x: x[::-1].reshape(2, 2), x)) == (0, 0, 0)
+    # Neither what is the same for every game nor what nobody asks for.
+    table = jnp.ones((64, 64), jnp.int32)
+    assert tuple(
+        tally(counting, lambda x: x * (table @ table)[0, 0].astype(float), x)
+    ) == (4, 0, 0)
+    unused = jax.jit(lambda x: (x + 1, jnp.sin(x)))
+    assert tuple(tally(counting, lambda x: unused(x)[0], x)) == (4, 0, 0)
     operations, _, _ = tally(counting, jnp.linalg.solve, matrix, x)
     assert operations >= 2 / 3 * 4**3 + 2 * 4**2  # a factorisation, two substitutions
 
@@ -105,9 +112,7 @@ def test_counting_leaves_a_solver_as_it_is(benchmark_module):
             return jax.tree.leaves(solver.solve(game))
 
         closed = jax.make_jaxpr(run)(game)
-        outputs, found = counting._run(
-            closed.jaxpr, closed.consts, jax.tree.leaves(game)
-        )
+        outputs, _, found = counting._run(closed, jax.tree.leaves(game))
         solution = solve(game, solver)
     plain = jax.tree.leaves(solution)
     for counted, expected in zip(outputs, plain, strict=True):
