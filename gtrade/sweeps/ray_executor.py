@@ -6,9 +6,7 @@ here, and only when an executor is made.
 """
 
 import collections
-import contextlib
 import dataclasses
-import fcntl
 import os
 import secrets
 import shutil
@@ -20,6 +18,7 @@ from typing import Any, Self
 from gtrade.sweeps.chunks import Calls, Chunk, Failure, Report
 from gtrade.sweeps.cores import num_cores
 from gtrade.sweeps.packages import require
+from gtrade.sweeps.ray_folders import make_folder
 from gtrade.sweeps.ray_worker import Job, RayWorker, checked_versions
 from gtrade.sweeps.spec import Spec
 from gtrade.sweeps.store import StoreError
@@ -30,7 +29,6 @@ _CHUNKS_PER_WORKER = 2  # in flight: one computing, one waiting
 # Ray's sockets lie in its folder, and their paths have to be short.
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
 _TOKEN = secrets.token_hex(32)  # of local clusters; a process reads it only once
-_PREFIX = "gtrade-cluster-"
 _STORE_BYTES = 2**27  # of Ray's object store: chunks are small, and rows go to files
 
 
@@ -313,31 +311,6 @@ def _is_cluster_likely() -> bool:
     """Whether there may be a cluster to join: named, or started on this machine."""
     place = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     return "RAY_ADDRESS" in os.environ or place.exists()
-
-
-def make_folder(place: str | Path) -> tuple[Path, int]:
-    """Make a folder for a cluster, and remove those that killed drivers have left.
-
-    Args:
-        place: where to make it.
-
-    Returns:
-        The folder, and a lock on it: a file descriptor to close in the end.
-    """
-    for other in Path(place).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(other, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(lock).st_uid == os.getuid():
-                    shutil.rmtree(other, ignore_errors=True)
-            finally:
-                os.close(lock)
-    made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=place))
-    lock = os.open(made, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    # Nobody looks for it before it is locked.
-    return made.rename(made.with_name(made.name[1:])), lock
 
 
 def worker_environment(*, is_gpu: bool) -> dict[str, str | None]:

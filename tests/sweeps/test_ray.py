@@ -114,12 +114,14 @@ def test_killed_workers_and_a_killed_driver_lose_nothing(tmp_path):
 
 @pytest.fixture
 def _roots_everywhere(tmp_path, monkeypatch):
-    """Let workers know the fake model too."""
+    """Let workers know the fake model too: those of a cluster that is started here."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_executor, "_is_cluster_likely", lambda: False)
     (tmp_path / "sitecustomize.py").write_text(
         "from gtrade import catalog\ncatalog.MODELS['roots'] = 'fake_model'\n"
     )
-    places = f"{tmp_path}{os.pathsep}{Path(__file__).parent}"
-    monkeypatch.setenv("PYTHONPATH", places)
+    places = [str(tmp_path), str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, places)))
 
 
 def roots_of(levels):
@@ -162,19 +164,6 @@ def test_a_worker_keeps_its_gpu_and_its_process(tmp_path, monkeypatch):
     workers, num_chunks = workers_seen(out)
     assert num_chunks == 20
     assert len(workers) <= 2
-
-
-def test_folders_of_killed_drivers_are_removed(tmp_path):
-    kept, lock = ray_executor.make_folder(tmp_path)
-    left, lock_of_the_dead = ray_executor.make_folder(tmp_path)
-    (left / "session").mkdir()
-    os.close(lock_of_the_dead)
-    other = tmp_path / "gtrade-cluster-file"
-    other.write_text("mine")
-    new, last = ray_executor.make_folder(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([kept, other, new])
-    for held in (lock, last):
-        os.close(held)
 
 
 def test_ray_absent_is_said_and_never_imported(tmp_path, monkeypatch, capsys):
