@@ -19,6 +19,7 @@ class InadmissibleError(ValueError):
         value: the first offending value.
         bad_rows: indices along the leading axis that fail, for a column; None for
             a single value.
+        num_rows: in that column.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class InadmissibleError(ValueError):
     ) -> None:
         """Compose the one-line message."""
         self.argument, self.rule, self.value = argument, rule, value
+        self.num_rows = num_rows
         self.bad_rows = None if bad_rows is None else tuple(int(i) for i in bad_rows)
         message = f"{argument} must {rule}; got {_show(value)}"
         if self.bad_rows is not None:
@@ -39,6 +41,11 @@ class InadmissibleError(ValueError):
                 message += f", and {len(self.bad_rows) - 1} more of {num_rows} rows"
             message += ")"
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes by what it was made of, not by its message."""
+        made_of = (self.argument, self.rule, self.value, self.bad_rows, self.num_rows)
+        return type(self), made_of
 
 
 def _show(value: Any) -> str:

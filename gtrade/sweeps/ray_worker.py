@@ -4,9 +4,12 @@ Nothing here imports jax or Ray: a worker decides which platform jax uses before
 starts it, and reads its arguments before that.
 """
 
+import contextlib
 import dataclasses
 import os
+import pickle
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from gtrade.sweeps.chunks import Calls, Chunk, Report
@@ -48,6 +51,7 @@ class RayWorker:
     def __init__(self) -> None:
         """Compile nothing yet."""
         self._worker: Any = None
+        self._writer = ""
 
     def start(self, environment: dict[str, str | None]) -> None:
         """Set variables before jax is imported; None unsets one."""
@@ -63,18 +67,21 @@ class RayWorker:
         """Return platform, kind and number of the worker's devices."""
         from gtrade.sweeps.worker import device_facts
 
-        return device_facts()
+        with _portable_errors():
+            return device_facts()
 
     def calls(self, job: Job, group: int, width: int | None) -> Calls:
         """Return the calls of a group, of a width that was chosen before if given."""
-        return self._worker_of(job).calls(group, width)
+        with _portable_errors():
+            return self._worker_of(job).calls(group, width)
 
     def execute(self, job: Job, chunk: Chunk) -> Report:
         """Compute and commit a chunk."""
-        return self._worker_of(job).execute(chunk)
+        with _portable_errors():
+            return self._worker_of(job).execute(chunk)
 
     def _worker_of(self, job: Job) -> Any:
-        if self._worker is None:
+        if self._writer != job.writer:
             from gtrade.sweeps.grid import Grid
             from gtrade.sweeps.worker import Worker, device_facts
 
@@ -92,4 +99,18 @@ class RayWorker:
                 num_devices=1,
                 num_sharing=job.num_sharing,
             )
+            self._writer = job.writer
         return self._worker
+
+
+@contextlib.contextmanager
+def _portable_errors() -> Iterator[None]:
+    """Keep the text of an error that the driver could not unpickle."""
+    try:
+        yield
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        raise
