@@ -1,4 +1,4 @@
-"""Chunks on the workers of a Ray cluster: one task a chunk, one device a worker.
+"""Chunks on the workers of a Ray cluster: one actor a device, which it keeps.
 
 A worker commits what it computes; a chunk whose worker was lost goes to another one.
 The driver holds no rows and may be killed at any time. Ray itself is imported only
@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +20,19 @@ from gtrade.sweeps.chunks import Calls, Chunk, Failure, Report
 from gtrade.sweeps.cores import num_cores
 from gtrade.sweeps.packages import require
 from gtrade.sweeps.ray_folders import make_folder
-from gtrade.sweeps.ray_worker import Job, RayWorker, checked_versions
+from gtrade.sweeps.ray_worker import (
+    Job,
+    RayWorker,
+    checked_versions,
+    worker_environment,
+)
 from gtrade.sweeps.spec import Spec
 from gtrade.sweeps.store import StoreError
 
 _RETRIES = 3  # of a chunk whose worker was lost
+_QUESTION_RETRIES = 9  # all rows of a group depend on one
 _MOST_LOST_STARTING = 10  # workers in a row
+_PAUSE = 60  # seconds without new workers after that, while there are others
 _CHUNKS_PER_WORKER = 2  # in flight: one computing, one waiting
 # Ray's sockets lie in its folder, and their paths have to be short.
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
@@ -38,21 +46,27 @@ class WorkerLostError(RuntimeError):
 
 @dataclasses.dataclass(eq=False)
 class _Request:
-    """What an idle worker is to do: a chunk, or else a question of the driver.
+    """What a worker is to do.
 
     Attributes:
-        method: of `RayWorker`.
+        method: of `RayWorker`: "execute", a question of the driver, or else "start" or
+            "check", which say only that the worker is there.
         arguments: of the method.
-        chunk: None for a question.
+        chunk: to execute.
         num_lost: workers lost over it.
         answer: to a question.
     """
 
     method: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...] = ()
     chunk: Chunk | None = None
     num_lost: int = 0
     answer: Any = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether nobody waits for it but the executor."""
+        return self.method in ("start", "check")
 
 
 class RayExecutor:
@@ -86,10 +100,11 @@ class RayExecutor:
         self._spec, self._num_started = spec, num_workers
         self._waiting: collections.deque[_Request] = collections.deque()
         self._idle: list[Any] = []
-        # The worker of a task, and what it does; None while the worker starts.
-        self._busy: dict[Any, tuple[Any, _Request | None]] = {}
+        # The worker of a task, and what it does.
+        self._busy: dict[Any, tuple[Any, _Request]] = {}
         self._outcomes: list[Report | Failure] = []
         self._num_lost_starting = 0
+        self._paused_until = 0.0
         self._folder: Path | None = None
         self._lock = -1  # on the folder, a file descriptor
         self._is_owner = False
@@ -234,13 +249,14 @@ class RayExecutor:
         return outcomes
 
     @property
-    def _num_starting(self) -> int:
-        return sum(request is None for _, request in self._busy.values())
+    def _num_coming(self) -> int:
+        """Workers that will be idle as soon as they have said that they are there."""
+        return sum(request.is_own for _, request in self._busy.values())
 
     @property
     def _num_open(self) -> int:
         """Requests that wait or are being worked on."""
-        return len(self._waiting) + len(self._busy) - self._num_starting
+        return len(self._waiting) + len(self._busy) - self._num_coming
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Have the next worker that is idle answer a question, before any chunk."""
@@ -253,15 +269,18 @@ class RayExecutor:
     def _employ(self) -> None:
         """Give what waits to idle workers, and start more workers if there is room."""
         while self._waiting and self._idle:
-            worker, request = self._idle.pop(), self._waiting.popleft()
-            task = getattr(worker, request.method).remote(*request.arguments)
-            self._busy[task] = worker, request
+            self._give(self._idle.pop(), self._waiting.popleft())
+        if self._busy and time.monotonic() < self._paused_until:
+            return
         # One more than a cluster that was joined has room for: it may grow.
         most = self.num_workers + (self._folder is None)
-        num_new = min(len(self._waiting) - self._num_starting, most - len(self._busy))
+        num_new = min(len(self._waiting) - self._num_coming, most - len(self._busy))
         for _ in range(num_new):
-            worker = self._actor.remote()
-            self._busy[worker.start.remote(self._environment)] = worker, None
+            self._give(self._actor.remote(), _Request("start", (self._environment,)))
+
+    def _give(self, worker: Any, request: _Request) -> None:
+        task = getattr(worker, request.method).remote(*request.arguments)
+        self._busy[task] = worker, request
 
     def _advance(self) -> None:
         """Wait until a worker is done with something."""
@@ -272,56 +291,57 @@ class RayExecutor:
             answer = self._ray.get(task)
         except self._ray.exceptions.RayTaskError as error:
             self._ray.kill(worker)  # its device may be out of order
-            self._fail(request, error.cause or error)
+            pass_on = self._lose if request.is_own else self._fail
+            pass_on(request, error.cause or error)
         except self._ray.exceptions.RayError as error:
             self._ray.kill(worker)  # it may only be out of reach
             self._lose(request, error)
         else:
             self._idle.append(worker)
-            if request is None:
+            if request.method == "start":
                 self._num_lost_starting = 0
-            elif request.chunk is None:
-                request.answer = answer
-            else:
+            elif request.chunk is not None:
                 self._outcomes.append(answer)
+            else:
+                request.answer = answer
 
-    def _fail(self, request: _Request | None, error: Exception) -> None:
+    def _fail(self, request: _Request, error: Exception) -> None:
         """Pass on an error that a worker had."""
-        if request is None or request.chunk is None or isinstance(error, StoreError):
+        if request.chunk is None or isinstance(error, StoreError):
             raise error from None
         self._outcomes.append(request.chunk.failure(error))
 
-    def _lose(self, request: _Request | None, error: Exception) -> None:
+    def _lose(self, request: _Request, error: Exception) -> None:
         """Have another worker do what a lost one did."""
-        reason = str(error).partition("\n")[0]
-        if request is None:
-            self._num_lost_starting += 1
-            if self._num_lost_starting == _MOST_LOST_STARTING:
-                raise StoreError(f"executor ray: no worker starts ({error})")
+        if request.method == "check":
+            return
+        # Idle workers may have been lost with it: those that answer are idle again.
+        while self._idle:
+            self._give(self._idle.pop(), _Request("check"))
+        if request.method == "start":
+            self._lose_starting(error)
             return
         request.num_lost += 1
-        if request.num_lost <= _RETRIES:
+        if request.num_lost <= (_RETRIES if request.chunk else _QUESTION_RETRIES):
             self._waiting.appendleft(request)
             return
+        reason = str(error).partition("\n")[0]
         message = f"{request.num_lost} workers were lost, at last: {reason}"
         self._fail(request, WorkerLostError(message))
+
+    def _lose_starting(self, error: Exception) -> None:
+        """Start no more for a while if too many were lost; give up if all were."""
+        self._num_lost_starting += 1
+        if self._num_lost_starting < _MOST_LOST_STARTING:
+            return
+        if all(request.method == "start" for _, request in self._busy.values()):
+            raise StoreError(f"executor ray: no worker starts ({error})")
+        # One machine that is out of order holds up nothing on the others.
+        self._num_lost_starting = 0
+        self._paused_until = time.monotonic() + _PAUSE
 
 
 def _is_cluster_likely() -> bool:
     """Whether there may be a cluster to join: named, or started on this machine."""
     place = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     return "RAY_ADDRESS" in os.environ or place.exists()
-
-
-def worker_environment(*, is_gpu: bool) -> dict[str, str | None]:
-    """Return the variables that a worker sets before it imports jax; None unsets one.
-
-    A worker has one device. Compiled programs are kept where the driver keeps its own.
-    """
-    kept = [name for name in os.environ if name.startswith("JAX_PERSISTENT_CACHE")]
-    kept += [name for name in ("JAX_COMPILATION_CACHE_DIR",) if name in os.environ]
-    found: dict[str, str | None] = {name: os.environ[name] for name in kept}
-    if is_gpu:
-        return {**found, "JAX_PLATFORMS": None}
-    flags = "--xla_force_host_platform_device_count=1"
-    return {**found, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PJRT_NPROC": "4"}

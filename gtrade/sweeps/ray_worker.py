@@ -45,6 +45,20 @@ def checked_versions() -> dict[str, str]:
     return {name: versions[name] for name in ("gtrade", "jax", "jaxlib")}
 
 
+def worker_environment(*, is_gpu: bool) -> dict[str, str | None]:
+    """Return the variables that a worker sets before it imports jax; None unsets one.
+
+    A worker has one device. Compiled programs are kept where the driver keeps its own.
+    """
+    kept = [name for name in os.environ if name.startswith("JAX_PERSISTENT_CACHE")]
+    kept += [name for name in ("JAX_COMPILATION_CACHE_DIR",) if name in os.environ]
+    found: dict[str, str | None] = {name: os.environ[name] for name in kept}
+    if is_gpu:
+        return {**found, "JAX_PLATFORMS": None}
+    flags = "--xla_force_host_platform_device_count=1"
+    return {**found, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PJRT_NPROC": "4"}
+
+
 class RayWorker:
     """An actor: one process that keeps its device, and a group compiled, to its end."""
 
@@ -62,6 +76,9 @@ class RayWorker:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+    def check(self) -> None:
+        """Do nothing: a worker that answers is there."""
 
     def describe_device(self) -> dict[str, Any]:
         """Return platform, kind and number of the worker's devices."""
