@@ -33,6 +33,19 @@ def read_checked(path: Path) -> pa.Table:
         return file.read()
 
 
+def read_columns(path: Path, names: list[str]) -> pa.Table:
+    """Read some columns of a file.
+
+    Raises:
+        StoreError: naming the file, if it cannot be read.
+    """
+    try:
+        return pq.read_table(path, columns=names)
+    except UNREADABLE as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise StoreError(f"{path}: cannot be read ({reason})") from None
+
+
 def is_readable(path: Path) -> bool:
     """Whether a file can be read to its end; its tables are not kept."""
     try:

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gtrade.sweeps.files import (
     UNREADABLE,
@@ -34,6 +33,7 @@ from gtrade.sweeps.files import (
     is_readable,
     lock_folder,
     read_checked,
+    read_columns,
     write_file,
     write_table,
 )
@@ -353,7 +353,7 @@ def load(folder: str | Path) -> Table:
         # Listed now, not then: a resume may have replaced a file in the meantime.
         names = [path.name for path in sorted((folder / "rows").glob("*.parquet"))]
         files = [folder / "arrays" / n for n in names if n not in replaced]
-        parts = [pq.read_table(file, columns=keys) for file in files]
+        parts = [read_columns(file, keys) for file in files]
         return pa.concat_tables(parts, promote_options="permissive")
 
     return Table(pa.concat_tables(tables), manifest, read_array)

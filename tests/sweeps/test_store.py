@@ -104,7 +104,12 @@ def test_rows_without_their_arrays_are_set_aside(tmp_path, damage):
     with Store(tmp_path, make(["path"])) as store:
         assert store.finished().tolist() == ids([1], [0])
         assert store.damaged == [f"arrays/{name}"]
-    assert load(tmp_path).array("path").tolist() == [[2.0]]
+    table = load(tmp_path)
+    assert table.array("path").tolist() == [[2.0]]
+    for path in (tmp_path / "arrays").iterdir():
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(StoreError, match=r"arrays/.*\.parquet: cannot be read \("):
+        table.array("path")
 
 
 def test_leftovers_of_a_kill_are_removed(tmp_path):
