@@ -125,35 +125,33 @@ def bounds(num_devices, dtype):
         a step of a loop that does next to nothing.
     """
 
-    def fastest(body, num_steps, *shape):
+    def fastest(body, num_steps, *shape, devices=num_devices):
         """Return the seconds of a loop of so many steps over an array a device."""
         program = LaneProgram(
             lambda x: jax.lax.fori_loop(0, num_steps, lambda _, y: body(y), x),
-            num_devices=num_devices,
+            num_devices=devices,
         )
-        x = jnp.ones((num_devices, *shape), dtype)
+        x = jnp.ones((devices, *shape), dtype)
         return min(timed(lambda: program(x), repeats=9)[2])
 
+    def step_of(body, few, many, *shape, **more):
+        """Return what a step costs: what many take beyond few."""
+        return _positive(
+            lambda: (
+                fastest(body, many, *shape, **more) - fastest(body, few, *shape, **more)
+            )
+        ) / (many - few)
+
     size, large = (2**12, 2**24) if _is_cpu() else (2**24, 2**27)
-    exponentials = fastest(lambda x: jnp.exp(-x), 200, size)
-    # What a step of a loop costs is what a longer loop takes beyond a shorter one.
-    copied = _positive(
-        lambda: (
-            fastest(lambda x: x * 0.5, 22, large) - fastest(lambda x: x * 0.5, 2, large)
-        )
-    )
-    # Loops over less than a kilobyte are compiled into one kernel on a CPU.
-    step = _positive(
-        lambda: (
-            fastest(lambda x: x * 0.5 + 1, 6000, 512)
-            - fastest(lambda x: x * 0.5 + 1, 1000, 512)
-        )
-    )
+    copied = step_of(lambda x: x * 0.5, 2, 22, large)
     return {
         "operations_per_s": 2 * num_devices * peak_operations(num_devices, dtype),
-        "exponentials_per_s": num_devices * 200 * size / exponentials,
-        "bytes_per_s": 20 * 2 * num_devices * large * np.dtype(dtype).itemsize / copied,
-        "step_s": step / 5000,
+        "exponentials_per_s": num_devices
+        * size
+        / step_of(lambda x: jnp.exp(-x), 20, 2020, size),
+        "bytes_per_s": 2 * num_devices * large * np.dtype(dtype).itemsize / copied,
+        # Loops over less than a kilobyte are compiled into one kernel on a CPU.
+        "step_s": step_of(lambda x: x * 0.5 + 1, 1000, 11_000, 512, devices=1),
     }
 
 

@@ -131,7 +131,7 @@ def separable_response(
     """
     horizon, dtype = linear.shape[-1], linear.dtype
 
-    def kernel(linear, weight, units, *parts):
+    def next_units(linear, weight, units, *parts):
         base, room = _bracket(linear, weight, units, min_trade, max_trade)
         # The next unit's price at each step; without curvature, just the linear one.
         first = 2 * (base + min_trade).astype(linear.dtype) + 1
@@ -142,6 +142,14 @@ def separable_response(
             flow, before, impact = parts
             exact = (flow + first) + impact[None] * (before - first / 2)
             price = jnp.where((weight > 0)[None], exact, linear)
+        return base, room, price
+
+    # Fused with comparisons, a price is computed once for each, and not always rounded
+    # alike: prices that shall tie are computed before.
+    prepared = fenced(next_units) if parts else next_units
+
+    def kernel(linear, weight, units, *parts):
+        base, room, price = prepared(linear, weight, units, *parts)
         rest = units - base.sum(axis=0, dtype=jnp.int32)
         return base + min_trade + _fill_cheapest(price, room, rest)
 
