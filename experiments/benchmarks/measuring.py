@@ -143,6 +143,7 @@ def bounds(num_devices, dtype):
         ) / (many - few)
 
     size, large = (2**12, 2**24) if _is_cpu() else (2**24, 2**27)
+    many = 1_000_000 if _is_cpu() else 11_000
     copied = step_of(lambda x: x * 0.5, 2, 22, large)
     return {
         "operations_per_s": 2 * num_devices * peak_operations(num_devices, dtype),
@@ -150,8 +151,8 @@ def bounds(num_devices, dtype):
         * size
         / step_of(lambda x: jnp.exp(-x), 20, 2020, size),
         "bytes_per_s": 2 * num_devices * large * np.dtype(dtype).itemsize / copied,
-        # Loops over less than a kilobyte are compiled into one kernel on a CPU.
-        "step_s": step_of(lambda x: x * 0.5 + 1, 1000, 11_000, 512, devices=1),
+        # A CPU runs loops over less than a kilobyte as one kernel, a GPU does not.
+        "step_s": step_of(lambda x: x * 0.5 + 1, 1000, many, 8, devices=1),
     }
 
 

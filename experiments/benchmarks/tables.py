@@ -55,7 +55,7 @@ def fit_exponents(result):
 def _number(x, digits=3):
     if x is None:
         return ""
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.{digits}g}"
+    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.{digits}g}"
 
 
 def _times(found):
@@ -70,7 +70,7 @@ def cells(result):
     row = max(result["batches"], key=lambda row: row["games_per_s"])
     kind, share = row.get("binding"), row.get("of_bound")
     needed = row["memory_bytes"]
-    exponents = result["exponents"].items()
+    exponents = {k: round(p, 1) + 0.0 for k, p in result["exponents"].items()}
     return [
         result["name"],
         row["precision"],
@@ -84,7 +84,7 @@ def cells(result):
         _times(result.get("baseline")),
         _times(result.get("peer")),
         _number(result["verification"]["verify_s"] * 1e6, 2),
-        ", ".join(f"{name} {p:.1f}" for name, p in exponents),
+        ", ".join(f"{name} {p:.1f}" for name, p in exponents.items()),
     ]
 
 
@@ -105,6 +105,9 @@ HEADERS = (
 )
 
 
+_ELSEWHERE = ("games/s", "devices", "time ~ size^p")
+
+
 def show(results, console, title):
     """Print the table."""
     table = Table(title=title)
@@ -116,12 +119,15 @@ def show(results, console, title):
 
 
 def as_markdown(results):
-    """Return the table for the documentation."""
-    lines = ["| " + " | ".join(header for header, _ in HEADERS) + " |"]
+    """Return the table for the documentation, without what its text or figure says."""
+    places = [i for i, (header, _) in enumerate(HEADERS) if header not in _ELSEWHERE]
     sides = {"left": "---", "right": "--:"}
-    lines.append("|" + "|".join(sides[side] for _, side in HEADERS) + "|")
-    lines += ["| " + " | ".join(cells(result)) + " |" for result in results]
-    return "\n".join(lines)
+    lines = [
+        [HEADERS[i][0] for i in places],
+        [sides[HEADERS[i][1]] for i in places],
+        *([cells(result)[i] for i in places] for result in results),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def draw_costs(results, path, device):
@@ -135,24 +141,15 @@ def draw_costs(results, path, device):
         figure, axes = new_figure(
             len(shown),
             len(PANELS),
-            width=13.0,
-            height=3.3 * len(shown),
+            width=17.0,
+            height=3.2 * len(shown),
             title=f"Seconds grow like powers of size: {device}",
             squeeze=False,
         )
         for row, (family, found) in zip(axes, shown.items(), strict=True):
-            row[0].annotate(
-                family,
-                (-0.3, 0.5),
-                xycoords="axes fraction",
-                rotation=90,
-                va="center",
-                fontsize=9,
-                fontweight="bold",
-            )
             for axis, (title, names) in zip(row, PANELS.items(), strict=True):
                 _draw_panel(axis, found, names)
-                axis.set_title(title)
+                axis.set_title(f"{family}: {title}", fontsize=8)
         figure.savefig(path, dpi=130)
 
 
@@ -174,7 +171,7 @@ def _draw_panel(axis, results, names):
                 linewidth=1.0,
                 color=PALETTE[place % len(PALETTE)],
                 linestyle="-" if place < len(PALETTE) else "--",
-                label=f"{label} {result['exponents'][name]:.1f}",
+                label=f"{label} {round(result['exponents'][name], 1) + 0.0:.1f}",
             )
             ticks |= set(sizes)
             largest, smallest = max(largest, *seconds), min(smallest, *seconds)
@@ -185,13 +182,14 @@ def _draw_panel(axis, results, names):
     axis.set_ylabel("seconds a call" if is_batch else "seconds a game")
     low, high = np.floor(np.log10(smallest)), np.log10(largest)
     # Room for the legend above the lines.
-    rows = -(-len(axis.lines) // 2)
-    high = max(high, low + 1) + 0.11 * rows * (max(high, low + 1) - low)
+    height = max(high - low, 1.0)
+    high = low + height / (1 - min(0.055 * (len(axis.lines) + 1), 0.6))
     axis.set_ylim(10**low, 10**high)
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_locator(FixedLocator(_apart(sorted(ticks))))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axis.legend(fontsize=6, frameon=False, ncols=2, loc="upper left")
+    legend = axis.legend(fontsize=6.5, frameon=False, loc="upper left")
+    legend.set_in_layout(False)
 
 
 def _apart(ticks):
