@@ -18,7 +18,9 @@ import numpy as np
 from gtrade.solving import LaneProgram
 
 
-def read_arguments(description, parts=(), *, one_thread=False, add_more=None):
+def read_arguments(
+    description, parts=(), *, one_thread=False, calls_lapack=True, add_more=None
+):
     """Read the command line and set this process up; call before jax is used.
 
     Args:
@@ -26,6 +28,8 @@ def read_arguments(description, parts=(), *, one_thread=False, add_more=None):
         parts: names that `--parts` can choose from; all by default.
         one_thread: whether NumPy's products use one thread, which a loop over small
             matrices needs; the process starts again for that if it has to.
+        calls_lapack: whether programs may call LAPACK on batches, which then needs
+            more threads than one a device.
         add_more: adds further arguments to the parser.
 
     Returns:
@@ -51,7 +55,8 @@ def read_arguments(description, parts=(), *, one_thread=False, add_more=None):
     # As the command line does: one host device a core, where jax runs on a CPU.
     flag = f"--xla_force_host_platform_device_count={arguments.cores}"
     os.environ.setdefault("XLA_FLAGS", flag)
-    os.environ.setdefault("PJRT_NPROC", str(4 * arguments.cores))
+    num_threads = arguments.cores * (4 if calls_lapack else 1)
+    os.environ.setdefault("PJRT_NPROC", str(num_threads))
     os.environ.setdefault("NUMBA_NUM_THREADS", str(arguments.cores))
     if arguments.smoke:
         arguments.repeats = 1

@@ -275,7 +275,7 @@ def _add_arguments(parser):
 
 def main():
     """Time all versions, print which wins, and write JSON."""
-    arguments = read_arguments(__doc__, add_more=_add_arguments)
+    arguments = read_arguments(__doc__, calls_lapack=False, add_more=_add_arguments)
     if jax.default_backend() == "cpu" and not arguments.interpret:
         raise SystemExit("the kernel needs a GPU; --interpret checks it without, tiny")
     is_tiny = arguments.smoke or arguments.interpret

@@ -131,7 +131,7 @@ def responses(horizon, limit, target, batch, kappa, dtype, repeats):
 
 def main():
     """Measure, print a table, and write JSON."""
-    arguments = read_arguments(__doc__)
+    arguments = read_arguments(__doc__, calls_lapack=False)
     runs, repeats = 1 if arguments.smoke else RUNS, arguments.repeats
     all_devices = len(jax.local_devices())
     rows = [baseline(runs)]

@@ -91,7 +91,8 @@ class Evidence:
 class SolverEntry:
     """A solver that fits a model, under the name used in specs.
 
-    `evidence` describes its kind of answer where that is not the model's usual one.
+    `evidence` describes its kind of answer where that is not the model's usual one;
+    `calls_lapack` says whether its solve or evidence may call LAPACK on a batch.
     """
 
     name: str
@@ -101,6 +102,7 @@ class SolverEntry:
     parameters: tuple[Parameter, ...]
     precision: Literal["f32", "f64"] = "f32"
     evidence: Evidence | None = None
+    calls_lapack: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

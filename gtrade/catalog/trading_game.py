@@ -236,6 +236,7 @@ ENTRY = ModelEntry(
                 ),
             ),
             precision="f64",
+            calls_lapack=False,
         ),
         SolverEntry(
             "ftpl",
@@ -263,6 +264,7 @@ ENTRY = ModelEntry(
                     is_static=True,
                 ),
             ),
+            calls_lapack=False,
         ),
         SolverEntry(
             "swap-ftpl",
@@ -288,6 +290,7 @@ ENTRY = ModelEntry(
                 ),
                 _NOISE,
             ),
+            calls_lapack=False,
         ),
         _DOUBLE_ORACLE,
         _FRACTIONAL_NASH,

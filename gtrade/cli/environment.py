@@ -12,15 +12,19 @@ from gtrade.sweeps.cores import num_cores
 _HOST_DEVICES = "--xla_force_host_platform_device_count"
 # Threads of XLA's pool on a CPU, for each device. A call of LAPACK on a batch holds one
 # thread while others work for it; with one for each device, calls on all devices would
-# wait for each other for ever.
-_THREADS_PER_DEVICE = 4
+# wait for each other for ever. Elsewhere more than one only cut small steps to pieces:
+# FTPL takes two to three times as long.
+_THREADS_FOR_LAPACK = 4
 
 
-def prepare_environment() -> None:
+def prepare_environment(*, calls_lapack: bool = True) -> None:
     """Give jax one host device per core and a persistent compilation cache.
 
     A scan of small steps leaves cores idle on a single CPU device, so lanes are spread
     over one device per core. Has no effect once jax is imported.
+
+    Args:
+        calls_lapack: whether programs to come may call LAPACK on batches.
     """
     if "jax" in sys.modules:
         return
@@ -28,7 +32,8 @@ def prepare_environment() -> None:
     if _HOST_DEVICES not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_HOST_DEVICES}={num_cores()}".strip()
     # Also where the user has chosen the devices.
-    os.environ.setdefault("PJRT_NPROC", str(_THREADS_PER_DEVICE * num_cores()))
+    num_threads = num_cores() * (_THREADS_FOR_LAPACK if calls_lapack else 1)
+    os.environ.setdefault("PJRT_NPROC", str(num_threads))
     folder = cache_folder()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _is_usable(folder):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

@@ -30,7 +30,7 @@ def run_command(arguments: "Run") -> int:
 
     spec = load_spec(arguments.spec, arguments.set)
     _check_writable(arguments.json)
-    prepare_environment()
+    prepare_environment(calls_lapack=spec.solver_entry.calls_lapack)
     from gtrade.solution import SUCCESS_NAMES
     from gtrade.sweeps.run import run_spec
 

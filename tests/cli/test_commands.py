@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gtrade import cli
+from gtrade.catalog import get_model
 from gtrade.cli import arguments, environment
 
 SPEC = """
@@ -252,6 +253,17 @@ def test_the_users_environment_wins(monkeypatch):
     environment.prepare_environment()
     assert os.environ["XLA_FLAGS"] == flag
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "/mine"
+
+
+@pytest.mark.parametrize(("solver", "per_core"), [("ftpl", 1), ("double-oracle", 4)])
+def test_programs_that_call_lapack_get_more_threads(monkeypatch, solver, per_core):
+    entry = get_model("trading-game").solver(solver)
+    for name in ("PJRT_NPROC", "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    monkeypatch.delitem(sys.modules, "jax")
+    environment.prepare_environment(calls_lapack=entry.calls_lapack)
+    assert os.environ["PJRT_NPROC"] == str(per_core * environment.num_cores())
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["models", "--help"]])

@@ -168,7 +168,7 @@ def test_a_worker_keeps_its_gpu_and_its_process(tmp_path, monkeypatch):
 
 def test_ray_absent_is_said_and_never_imported(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr("gtrade.cli.run.prepare_environment", lambda: None)
+    monkeypatch.setattr("gtrade.cli.run.prepare_environment", lambda **_: None)
     spec = Path(__file__).parents[2] / "experiments" / "quickstart.toml"
     arguments = ["run", str(spec), "--executor", "ray", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
