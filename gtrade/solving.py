@@ -278,8 +278,7 @@ def make_program(
         problems: one, or a batch, of the shapes to come.
         num_devices: local devices to use.
     """
-    options = solver.cpu_compiler_options(problems)
-    return _make_program(type(solver), tuple(sorted(options.items())), num_devices)
+    return _make_program(*_kind(solver, problems), num_devices)
 
 
 def _make_program(
@@ -305,5 +304,10 @@ _kept_program = functools.cache(_make_program)
 
 
 def _program_of(solver: AbstractSolver, problems: Any) -> LaneProgram | HostProgram:
+    return _kept_program(*_kind(solver, problems), 1)
+
+
+def _kind(solver: AbstractSolver, problems: Any) -> tuple[Any, Any]:
+    """Return what a program depends on besides devices, hashable: class and options."""
     options = solver.cpu_compiler_options(problems)
-    return _kept_program(type(solver), tuple(sorted(options.items())), 1)
+    return type(solver), tuple(sorted(options.items()))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gtrade.solving import LaneProgram
+from gtrade.sweeps.cores import num_threads
 
 
 def read_arguments(
@@ -28,8 +29,7 @@ def read_arguments(
         parts: names that `--parts` can choose from; all by default.
         one_thread: whether NumPy's products use one thread, which a loop over small
             matrices needs; the process starts again for that if it has to.
-        calls_lapack: whether programs may call LAPACK on batches, which then needs
-            more threads than one a device.
+        calls_lapack: see `gtrade.sweeps.cores.num_threads`.
         add_more: adds further arguments to the parser.
 
     Returns:
@@ -55,8 +55,8 @@ def read_arguments(
     # As the command line does: one host device a core, where jax runs on a CPU.
     flag = f"--xla_force_host_platform_device_count={arguments.cores}"
     os.environ.setdefault("XLA_FLAGS", flag)
-    num_threads = arguments.cores * (4 if calls_lapack else 1)
-    os.environ.setdefault("PJRT_NPROC", str(num_threads))
+    threads = num_threads(arguments.cores, calls_lapack=calls_lapack)
+    os.environ.setdefault("PJRT_NPROC", str(threads))
     os.environ.setdefault("NUMBA_NUM_THREADS", str(arguments.cores))
     if arguments.smoke:
         arguments.repeats = 1

@@ -7,14 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from gtrade.sweeps.cores import num_cores
+from gtrade.sweeps.cores import num_cores, num_threads
 
 _HOST_DEVICES = "--xla_force_host_platform_device_count"
-# Threads of XLA's pool on a CPU, for each device. A call of LAPACK on a batch holds one
-# thread while others work for it; with one for each device, calls on all devices would
-# wait for each other for ever. Elsewhere more than one only cut small steps to pieces:
-# FTPL takes two to three times as long.
-_THREADS_FOR_LAPACK = 4
 
 
 def prepare_environment(*, calls_lapack: bool = True) -> None:
@@ -32,8 +27,8 @@ def prepare_environment(*, calls_lapack: bool = True) -> None:
     if _HOST_DEVICES not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_HOST_DEVICES}={num_cores()}".strip()
     # Also where the user has chosen the devices.
-    num_threads = num_cores() * (_THREADS_FOR_LAPACK if calls_lapack else 1)
-    os.environ.setdefault("PJRT_NPROC", str(num_threads))
+    threads = num_threads(num_cores(), calls_lapack=calls_lapack)
+    os.environ.setdefault("PJRT_NPROC", str(threads))
     folder = cache_folder()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _is_usable(folder):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

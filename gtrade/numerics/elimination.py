@@ -22,21 +22,7 @@ def solve_small(
     Returns:
         x, shape (n,); not finite where the matrix is singular.
     """
-    size = len(matrix)
-    rows = jnp.arange(size)
-    table = jnp.concatenate([matrix, right[:, None]], axis=1)
-
-    def eliminate(k: Array, table: Array) -> Array:
-        column = table[:, k]
-        pivot = jnp.argmax(jnp.where(rows >= k, jnp.abs(column), -1))
-        # Rows k and pivot change places.
-        order = jnp.where(rows == k, pivot, jnp.where(rows == pivot, k, rows))
-        table = table[order]
-        lead = table[k] / table[k, k]
-        rest = table - table[:, k][:, None] * lead[None, :]
-        return jnp.where((rows == k)[:, None], lead[None, :], rest)
-
-    return jax.lax.fori_loop(0, size, eliminate, table)[:, -1]
+    return solve_lanes(matrix, right[:, None])[:, 0]
 
 
 def solve_tiny(
@@ -80,7 +66,7 @@ def solve_tiny(
 def solve_lanes(
     matrix: Inexact[Array, "n n *lanes"], right: Inexact[Array, "n m *lanes"]
 ) -> Inexact[Array, "n m *lanes"]:
-    """Do as `solve_small` for systems that lie next to each other in memory.
+    """Solve systems that lie next to each other in memory, if any, by Gauss-Jordan.
 
     Rows change places by selection, so that every operation is one along the lanes.
 

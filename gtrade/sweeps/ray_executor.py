@@ -127,7 +127,9 @@ class RayExecutor:
                 warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
                 self._connect()
         self._is_gpu = ray.cluster_resources().get("GPU", 0) >= 1
-        self._environment = worker_environment(is_gpu=self._is_gpu)
+        self._environment = worker_environment(
+            is_gpu=self._is_gpu, calls_lapack=self._spec.solver_entry.calls_lapack
+        )
         resources = {"num_gpus": 1} if self._is_gpu else {"num_cpus": 1}
         self._actor = ray.remote(**resources)(RayWorker)
 

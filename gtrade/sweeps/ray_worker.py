@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gtrade.sweeps.chunks import Calls, Chunk, Report
+from gtrade.sweeps.cores import num_threads
 from gtrade.sweeps.manifest import package_versions
 from gtrade.sweeps.spec import Spec
 from gtrade.sweeps.store import ChunkWriter, StoreError
@@ -45,10 +46,14 @@ def checked_versions() -> dict[str, str]:
     return {name: versions[name] for name in ("gtrade", "jax", "jaxlib")}
 
 
-def worker_environment(*, is_gpu: bool) -> dict[str, str | None]:
+def worker_environment(*, is_gpu: bool, calls_lapack: bool) -> dict[str, str | None]:
     """Return the variables that a worker sets before it imports jax; None unsets one.
 
     A worker has one device. Compiled programs are kept where the driver keeps its own.
+
+    Args:
+        is_gpu: whether the device is a GPU.
+        calls_lapack: see `gtrade.sweeps.cores.num_threads`.
     """
     kept = [name for name in os.environ if name.startswith("JAX_PERSISTENT_CACHE")]
     kept += [name for name in ("JAX_COMPILATION_CACHE_DIR",) if name in os.environ]
@@ -56,7 +61,8 @@ def worker_environment(*, is_gpu: bool) -> dict[str, str | None]:
     if is_gpu:
         return {**found, "JAX_PLATFORMS": None}
     flags = "--xla_force_host_platform_device_count=1"
-    return {**found, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PJRT_NPROC": "4"}
+    threads = str(num_threads(1, calls_lapack=calls_lapack))
+    return {**found, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PJRT_NPROC": threads}
 
 
 class RayWorker:

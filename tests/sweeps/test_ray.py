@@ -156,8 +156,8 @@ def test_a_chunk_that_cannot_be_computed_loses_nothing_else(tmp_path):
 def test_a_worker_keeps_its_gpu_and_its_process(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     # Ray hands out GPUs that are only declared, and jax is told to use the CPU.
-    environment = ray_executor.worker_environment(is_gpu=False)
-    monkeypatch.setattr(ray_executor, "worker_environment", lambda is_gpu: environment)
+    environment = ray_executor.worker_environment(is_gpu=False, calls_lapack=True)
+    monkeypatch.setattr(ray_executor, "worker_environment", lambda **_: environment)
     monkeypatch.setattr(ray, "init", functools.partial(ray.init, num_gpus=2))
     spec, out = roots_of([*range(14, 174)]), tmp_path / "out"
     run_spec(spec, out, executor="ray", chunk=1, num_devices=3)

@@ -3,14 +3,17 @@
 import collections
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gtrade.sweeps import ray_executor
 from gtrade.sweeps.chunks import Chunk
+from gtrade.sweeps.spec import load_spec
 from gtrade.sweeps.store import StoreError
 
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.toml"
 CHUNK = Chunk("chunk", 0, np.arange(3), np.zeros(3, int), 3)
 
 
@@ -82,7 +85,7 @@ def cluster(monkeypatch):
     """Return Ray and an executor that has joined a cluster of six cores."""
     ray = Ray(6)
     monkeypatch.setitem(sys.modules, "ray", ray)
-    with ray_executor.RayExecutor(None) as executor:
+    with ray_executor.RayExecutor(load_spec(QUICKSTART)) as executor:
         executor._job = None
         yield ray, executor
 
