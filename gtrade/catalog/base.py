@@ -86,6 +86,31 @@ class Evidence:
     headline: tuple[str, ...]
     figures: str
 
+    def with_simulation(
+        self, *names: str, headline: tuple[str, ...] = ()
+    ) -> "Evidence":
+        """Return this with columns `<name>_mc` and `<name>_se` for simulated columns.
+
+        Args:
+            names: of columns that a Monte Carlo solver estimates.
+            headline: those of them that the terminal shows, with their errors.
+        """
+        known = {column.name: column for column in self.columns}
+        added = []
+        for name in names:
+            column = known[name]
+            mean = f"{name} as simulated: {column.doc}"
+            error = f"standard error of {name}_mc"
+            for ending, doc in (("mc", mean), ("se", error)):
+                renamed = dataclasses.replace(column, name=f"{name}_{ending}", doc=doc)
+                added.append(renamed)
+        shown = [f"{name}_{ending}" for name in headline for ending in ("mc", "se")]
+        return dataclasses.replace(
+            self,
+            columns=(*self.columns, *added),
+            headline=(*self.headline, *shown),
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class SolverEntry:

@@ -1,0 +1,1 @@
+"""Seeded paths: samplers, and estimates that stream over any number of paths."""
