@@ -297,7 +297,7 @@ def test_arrival_likelihood():
         + poisson.logpmf(buys, eb + mu)
         + poisson.logpmf(sells, es),
     ]
-    total = logsumexp(terms, axis=0).sum()
+    total = np.sum(logsumexp(terms, axis=0))
     assert arrival_log_likelihood(buys, sells, *numbers) == pytest.approx(
         total, rel=1e-11
     )
