@@ -274,6 +274,22 @@ def test_separate_assets_are_scalars():
         np.testing.assert_allclose(trades[:, i], alone, rtol=1e-11)
 
 
+def test_portfolio_in_own_directions():
+    horizon, covariance, permanent, temporary, _ = market = portfolio(4)
+    shares, aversion, count = np.array([3.0, -1.0, 0.5, 2.0]), 0.8, 6
+    tau = horizon / count
+    values, vectors = np.linalg.eigh(temporary - tau * permanent / 2)
+    root = vectors * np.sqrt(values) @ vectors.T
+    inverse = np.linalg.inv(root)
+    rates, turn = np.linalg.eigh(aversion * inverse @ covariance @ inverse)
+    kappa = 2 / tau * np.arcsinh(tau * np.sqrt(rates) / 2)
+    left = np.linspace(horizon, 0, count + 1)[:, None]
+    fading = np.sinh(kappa * left) / np.sinh(kappa * horizon)
+    held = fading * (turn.T @ root @ shares) @ turn.T @ inverse
+    trades = portfolio_schedule(shares, count, market, aversion)
+    np.testing.assert_allclose(-np.diff(held, axis=0), trades, atol=1e-12)
+
+
 def test_portfolio_paths():
     market = portfolio(2)
     trades = portfolio_schedule([2.0, 1.0], 4, market, 0.3)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, root_scalar
 
 from .kyle import (
     auction_paths,
@@ -195,6 +195,43 @@ def test_dynamics_confirm_the_recursion(num_insiders, steps):
     np.testing.assert_allclose(uncorrelated, 0, atol=1e-13)
     learned = value_std**2 - answer["posterior_variance"]
     np.testing.assert_allclose(np.cumsum(np.diag(changes)), learned, rtol=1e-12)
+
+
+@pytest.mark.parametrize("num_insiders", [1, 2, 7])
+def test_recursion_without_scale(num_insiders):
+    # Backward in q = alpha * impact alone, then forward from the prior variance.
+    m, value_std, noise_std = num_insiders, 1.7, 0.3
+    steps = np.array([0.2, 1.3, 0.05, 0.7, 0.01, 2.0])
+    q, growth = np.zeros(6), np.full(6, 1.0 + m)
+    for n in reversed(range(5)):
+        ratio = (1 - q[n + 1]) ** 2 * steps[n + 1] / steps[n]
+        ratio /= (1 - 2 * q[n + 1]) * growth[n + 1] ** 2
+
+        def excess(x, ratio=ratio):
+            return x**2 * (m * (1 - 2 * x) + 1) - ratio * (1 - 2 * x)
+
+        q[n] = root_scalar(excess, bracket=(0, 0.5), xtol=1e-16).root
+        growth[n] = 1 + m * (1 - 2 * q[n])
+    left = value_std**2 / np.cumprod(growth)
+    impact = np.sqrt(m * left * (1 - 2 * q) / (noise_std**2 * steps * growth))
+    intensity = (1 - 2 * q) / (impact * growth * steps)
+    gain = np.cumsum((q * impact * noise_std**2 * steps)[::-1])[::-1]
+    answer = sequential(value_std, noise_std, steps, m)
+    expected = {
+        "price_impact": impact,
+        "intensity": intensity,
+        "posterior_variance": left,
+    }
+    for name, numbers in expected.items():
+        np.testing.assert_allclose(answer[name], numbers, rtol=1e-12)
+    np.testing.assert_allclose(answer["alpha"][1:] * impact, q, rtol=1e-12)
+    np.testing.assert_allclose(answer["delta"][:-1], gain, rtol=1e-12)
+    if m == 1:
+        even = sequential(1.0, 1.0, equal(6))
+        x = even["alpha"][1:] * even["price_impact"]
+        now, after = x[:-1], x[1:]
+        balance = 8 * now**2 * (1 - now) * (1 - 2 * after)
+        np.testing.assert_allclose(balance, 1 - 2 * now, rtol=1e-12)
 
 
 @pytest.mark.parametrize("num_insiders", [1, 3])
