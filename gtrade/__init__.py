@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gtrade.catalog.evidence import verify as verify
+    from gtrade.estimating import estimate as estimate
+    from gtrade.estimating import estimate_quantiles as estimate_quantiles
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
         FeedbackPositionGame as FeedbackPositionGame,
     )
     from gtrade.problems.hidden_target import HiddenTargetGame as HiddenTargetGame
+    from gtrade.problems.kyle import Kyle as Kyle
+    from gtrade.problems.kyle import KyleSequential as KyleSequential
+    from gtrade.problems.kyle_limit import continuous_limit as continuous_limit
     from gtrade.problems.mean_field import mean_field_path as mean_field_path
     from gtrade.problems.position_building import PositionBuilding as PositionBuilding
     from gtrade.problems.power_law_position import PowerLawPosition as PowerLawPosition
@@ -43,6 +48,14 @@ if TYPE_CHECKING:
     from gtrade.solvers.fractional_nash import FractionalNash as FractionalNash
     from gtrade.solvers.ftpl import FTPL as FTPL
     from gtrade.solvers.gradient_play import GradientPlay as GradientPlay
+    from gtrade.solvers.kyle import KyleClosedForm as KyleClosedForm
+    from gtrade.solvers.kyle import KyleMonteCarlo as KyleMonteCarlo
+    from gtrade.solvers.kyle_sequential import (
+        KyleSequentialClosedForm as KyleSequentialClosedForm,
+    )
+    from gtrade.solvers.kyle_sequential import (
+        KyleSequentialMonteCarlo as KyleSequentialMonteCarlo,
+    )
     from gtrade.solvers.lemke_howson import LemkeHowson as LemkeHowson
     from gtrade.solvers.line_responses import LineResponses as LineResponses
     from gtrade.solvers.linear_system import LinearSystem as LinearSystem
@@ -87,6 +100,12 @@ _HOMES = {
     "FractionalNash": "gtrade.solvers.fractional_nash",
     "GradientPlay": "gtrade.solvers.gradient_play",
     "HiddenTargetGame": "gtrade.problems.hidden_target",
+    "Kyle": "gtrade.problems.kyle",
+    "KyleClosedForm": "gtrade.solvers.kyle",
+    "KyleMonteCarlo": "gtrade.solvers.kyle",
+    "KyleSequential": "gtrade.problems.kyle",
+    "KyleSequentialClosedForm": "gtrade.solvers.kyle_sequential",
+    "KyleSequentialMonteCarlo": "gtrade.solvers.kyle_sequential",
     "LemkeHowson": "gtrade.solvers.lemke_howson",
     "LineResponses": "gtrade.solvers.line_responses",
     "LinearSystem": "gtrade.solvers.linear_system",
@@ -110,6 +129,9 @@ _HOMES = {
     "TransientLinearSystem": "gtrade.solvers.transient_impact",
     "UncertainImpact": "gtrade.problems.uncertain_impact",
     "best_response": "gtrade.responses.separable",
+    "continuous_limit": "gtrade.problems.kyle_limit",
+    "estimate": "gtrade.estimating",
+    "estimate_quantiles": "gtrade.estimating",
     "face": "gtrade.solvers.self_play",
     "load": "gtrade.sweeps.store",
     "make_batch": "gtrade.problems.base",

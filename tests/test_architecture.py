@@ -18,7 +18,7 @@ LAYERS = (
     ("simulation",),
     ("verification",),
     ("solvers",),
-    ("solving",),
+    ("solving", "estimating"),
     ("calibration",),
     ("plotting",),
     ("catalog",),

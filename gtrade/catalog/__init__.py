@@ -15,6 +15,8 @@ MODELS = {
     "feedback-position": "gtrade.catalog.feedback_position",
     "hidden-target": "gtrade.catalog.hidden_target",
     "position-learning": "gtrade.catalog.position_learning",
+    "kyle": "gtrade.catalog.kyle",
+    "kyle-sequential": "gtrade.catalog.kyle_sequential",
 }
 
 

@@ -59,7 +59,7 @@ class Moments(eqx.Module):
         scale: guess of the standard deviations, by name; powers are taken in it.
         powers: sums of powers 1 to 4, by name.
         products: sums of products of the joint outcomes.
-        count: paths so far.
+        count: number of the path that comes next; from path 0 on, paths so far.
     """
 
     shift: dict[str, Float[Array, "..."]]
@@ -217,6 +217,28 @@ def advance(
         )
 
     return jax.lax.while_loop(lambda m: m.count < stop, add_chunk, moments)
+
+
+def at(moments: Moments, path: UInt32[Array, ""]) -> Moments:
+    """Return the moments of no paths, to go on from a path; shift and scale as given."""
+    nothing = jax.tree.map(jnp.zeros_like, (moments.powers, moments.products))
+    return Moments(moments.shift, moments.scale, *nothing, path)
+
+
+def merge(moments: Moments, more: Moments) -> Moments:
+    """Return the moments of both; `more` goes on where `moments` ends."""
+
+    def add(x: Sum, y: Sum) -> Sum:
+        total = _plus(x, y.total)
+        return Sum(total.total, total.lost + y.lost)
+
+    powers, products = jax.tree.map(
+        add,
+        (moments.powers, moments.products),
+        (more.powers, more.products),
+        is_leaf=lambda x: isinstance(x, Sum),
+    )
+    return Moments(moments.shift, moments.scale, powers, products, more.count)
 
 
 def finish(moments: Moments, *, joint: tuple[str, ...] = ()) -> Estimates:

@@ -149,7 +149,7 @@ def _select(count_below, ranks, dtype):
 
 
 def _float_at(place: Array, dtype: Any) -> Array:
-    """Return the float at a place in the order of all floats, infinities at the ends."""
+    """Return the float at a place in the order of floats, infinities at the ends."""
     bits = jnp.finfo(dtype).bits
     top = jnp.asarray(2 ** (bits - 1), place.dtype)
     is_negative = place < top

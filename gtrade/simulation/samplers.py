@@ -31,7 +31,7 @@ class AbstractSampler(eqx.Module):
 
     @abc.abstractmethod
     def outcomes(self, shocks: Any) -> Outcomes:
-        """Return what happens under shocks, by name: arrays with the paths' axis last."""
+        """Return what happens under shocks, by name: arrays with paths last."""
 
     @property
     def numbers_per_path(self) -> int:

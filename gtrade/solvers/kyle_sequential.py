@@ -1,0 +1,198 @@
+"""Closed recursion of Kyle's sequential auctions, and their simulation.
+
+With q = alpha lambda, everything in the equilibrium but scale follows from one number
+an auction, and that number from the next auction's. The solver carries e = 1 - 2q,
+which is what gets small, and logarithms of what may leave the range of floats: with
+M insiders the variance left shrinks up to (M + 1)-fold in every auction.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from gtrade._arrays import as_int
+from gtrade._checks import check_shape
+from gtrade.problems.base import validate_if_concrete
+from gtrade.problems.kyle import KyleSequential
+from gtrade.simulation.kyle import KyleAuctions
+from gtrade.simulation.monte_carlo import estimate
+from gtrade.solution import Solution, Status
+from gtrade.solvers.base import AbstractSolver
+from gtrade.solvers.monte_carlo import AbstractMonteCarlo, check_num_paths
+
+# Safeguarded Newton steps for a root in (0, 1): see the tests for the worst cases.
+_ROOT_STEPS = 24
+
+
+class SequentialEquilibrium(eqx.Module):
+    """The linear equilibrium of auctions in sequence, by auction.
+
+    Logarithms are kept because the numbers themselves can be too small for floats.
+
+    Attributes:
+        log_price_impact: of lambda, price per share, shape (auctions,).
+        log_intensity: of beta, shares per unit of price and time, shape (auctions,).
+        log_variance: of the variance of the value after each auction (Sigma), shape
+            (auctions,).
+        value_slopes: alpha lambda before the last auction's end, half of what a unit
+            of flow costs later: q, shape (auctions,).
+    """
+
+    log_price_impact: Float[Array, " auctions"]
+    log_intensity: Float[Array, " auctions"]
+    log_variance: Float[Array, " auctions"]
+    value_slopes: Float[Array, " auctions"]
+
+
+class KyleSequentialClosedForm(AbstractSolver):
+    """Solve the recursion of the linear equilibrium, backwards and then forwards.
+
+    Kyle 1985, theorem 2; Holden & Subrahmanyam 1992 for several insiders.
+    """
+
+    def solve(
+        self, problem: KyleSequential, *, key: PRNGKeyArray | None = None
+    ) -> Solution[SequentialEquilibrium]:
+        """Solve one market.
+
+        Returns:
+            The equilibrium, with status `converged`; `degenerate` where the value is
+            certain: then neither insiders nor prices move; or `invalid_input`.
+        """
+        market, is_valid = problem.admitted()
+        dtype = market.value_std.dtype
+        count = market.num_insiders.astype(dtype)
+        steps = market.durations
+        slack = _slack(count, steps)
+        gain = 1 + count * slack  # D: Sigma before over Sigma after
+        log_variance = 2 * jnp.log(market.value_std) - jnp.cumsum(jnp.log(gain))
+        noise = 2 * jnp.log(market.noise_std) + jnp.log(steps)
+        log_share = jnp.log(slack / gain)  # lambda beta dt
+        log_impact = (log_variance - noise + jnp.log(count) + log_share) / 2
+        log_intensity = log_share - log_impact - jnp.log(steps)
+        residual = jnp.abs(_mismatch(slack, count, steps)).max()
+
+        is_certain = problem.is_certain
+
+        def settle(x: Array, still: float) -> Array:
+            return jnp.where(is_valid, jnp.where(is_certain, still, x), jnp.nan)
+
+        value = SequentialEquilibrium(
+            settle(log_impact, -jnp.inf),
+            settle(log_intensity, -jnp.inf),
+            settle(log_variance, -jnp.inf),
+            settle((1 - slack) / 2, 0.0),
+        )
+        status = Status.where(is_certain, Status.degenerate, Status.converged)
+        status = Status.where(is_valid, status, Status.invalid_input)
+        return Solution(value, status, settle(residual, 0.0), jnp.zeros((), jnp.int32))
+
+
+def _slack(
+    count: Float[Array, ""], steps: Float[Array, " auctions"]
+) -> Float[Array, " auctions"]:
+    """Return e = 1 - 2q of every auction; 1 in the last."""
+
+    def previous(slack: Array, ratio: Array) -> tuple[Array, Array]:
+        slack = _root(_demand(slack, ratio, count), count)
+        return slack, slack
+
+    last = jnp.ones((), steps.dtype)
+    _, slack = jax.lax.scan(previous, last, steps[1:] / steps[:-1], reverse=True)
+    return jnp.concatenate([slack, last[None]])
+
+
+def _demand(slack: Array, ratio: Array, count: Array) -> Array:
+    """Return 4 M r, the right-hand side of the equation before an auction.
+
+    Args:
+        slack: e of the auction.
+        ratio: its length over that of the one before.
+        count: M.
+    """
+    return ratio * (1 + slack) ** 2 / (slack * (1 + count * slack) ** 2)
+
+
+def _root(demand: Array, count: Array) -> Array:
+    """Return e in (0, 1) with (1 - e)^2 (M + 1/e) = demand; the left side falls."""
+
+    def log_excess(slack: Array) -> Array:
+        return 2 * jnp.log1p(-slack) + jnp.log(count + 1 / slack) - jnp.log(demand)
+
+    def slope(slack: Array) -> Array:
+        return -2 / (1 - slack) - 1 / (slack * (1 + count * slack))
+
+    def refine(state: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
+        low, high, slack = state
+        excess = log_excess(slack)
+        low = jnp.where(excess > 0, slack, low)
+        high = jnp.where(excess > 0, high, slack)
+        newton = slack - excess / slope(slack)
+        is_inside = (newton > low) & (newton < high)
+        return (low, high, jnp.where(is_inside, newton, (low + high) / 2)), None
+
+    low, high = jnp.zeros_like(demand), jnp.ones_like(demand)
+    # Exact for small and for large demands.
+    start = jnp.where(demand > 1, 1 / (1 + demand), 1 / (1 + jnp.sqrt(demand)))
+    inputs = jax.lax.stop_gradient((low, high, start))
+    (_, _, slack), _ = jax.lax.scan(refine, inputs, None, length=_ROOT_STEPS)
+    slack = jax.lax.stop_gradient(slack)
+    # One more step carries the derivatives of the root.
+    return slack - log_excess(slack) / jax.lax.stop_gradient(slope(slack))
+
+
+def _mismatch(
+    slack: Float[Array, " auctions"], count: Array, steps: Float[Array, " auctions"]
+) -> Array:
+    """Return by how much neighbouring auctions miss their equation, relative."""
+    demand = _demand(slack[1:], steps[1:] / steps[:-1], count)
+    left = (1 - slack[:-1]) ** 2 * (count + 1 / slack[:-1])
+    return jnp.concatenate([left / demand - 1, jnp.zeros(1, slack.dtype)])
+
+
+class KyleSequentialMonteCarlo(AbstractMonteCarlo):
+    """Play the sequence of auctions many times over.
+
+    Attributes:
+        num_paths: sequences played, at least 2, shape ().
+    """
+
+    num_paths: Int[Array, ""] = eqx.field(converter=as_int, default=100_000)
+
+    def __check_init__(self) -> None:
+        """Check shapes, and values where they are concrete."""
+        check_shape((), num_paths=self.num_paths)
+        validate_if_concrete(self)
+
+    @classmethod
+    def validate(cls, *, num_paths: Any = 100_000) -> None:
+        """Raise ValueError for inadmissible numbers; takes scalars or columns."""
+        check_num_paths(num_paths)
+
+    def answer(self, problem: KyleSequential) -> Solution[SequentialEquilibrium]:
+        return KyleSequentialClosedForm().solve(problem)
+
+    def simulate(
+        self, problem: KyleSequential, answer: SequentialEquilibrium, key: PRNGKeyArray
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return estimates and standard errors by column name."""
+        steps = problem.durations
+        log_share = answer.log_price_impact + answer.log_intensity + jnp.log(steps)
+        impact = jnp.exp(answer.log_price_impact)
+        market = KyleAuctions(problem, jnp.exp(log_share), impact)
+        found = estimate(market, key, self.num_paths)
+        names = "insider_profit", "dealer_profit", "noise_profit", "total_profit"
+        mean = {name: found.mean[name] for name in names}
+        error = {name: found.standard_error[name] for name in names}
+        mean["posterior_variance"] = found.mean["gap_square"]
+        error["posterior_variance"] = found.standard_error["gap_square"]
+        # What the value turns out to be, per unit of flow: moves are impact times flow.
+        ratio = found.mean["move_gap"] / found.mean["move_square"]
+        mean["price_impact"] = impact * ratio
+        count = found.num_paths.astype(impact.dtype)
+        unexplained = found.mean["gap_square"] / (count * found.mean["move_square"])
+        error["price_impact"] = impact * jnp.sqrt(unexplained)
+        return mean, error
