@@ -103,13 +103,12 @@ def discovery(table: Results) -> Figure | None:
             number = len(after)
             share = np.arange(1, number + 1) / number
             start = _prior_variance(table, layout, point)
+            edges = np.concatenate([[0], share])
             whole = np.concatenate([[start], after]) / start
-            axes[0].plot(np.concatenate([[0], share]), whole, color=colour)
-            axes[1].stairs(
-                slope, np.concatenate([[0], share]), color=colour, baseline=None
-            )
+            axes[0].plot(edges, whole, color=colour)
+            axes[1].stairs(slope, edges, color=colour, baseline=None)
             ends.append((1.0, float(slope[-1]), layout.name(point), colour))
-            left.append(np.interp(0.5, np.concatenate([[0], share]), whole))
+            left.append(np.interp(0.5, edges, whole))
         axes[0].set_ylabel("variance left, share of the first")
         axes[1].set_ylabel("price impact (price/share)")
         axes[1].set_ylim(bottom=0)

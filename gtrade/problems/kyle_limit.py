@@ -49,7 +49,6 @@ def continuous_limit(
     value, noise = as_float(value_std), as_float(noise_std)
     left = 1 - as_float(times)
     variance = left * value**2
-    intensity = jnp.where(
-        left > 0, noise / (value * jnp.where(left > 0, left, 1)), jnp.inf
-    )
+    safe = jnp.where(left > 0, left, 1)
+    intensity = jnp.where(left > 0, noise / (value * safe), jnp.inf)
     return ContinuousKyle(value / noise, variance, intensity, value * noise)

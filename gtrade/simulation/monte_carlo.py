@@ -220,9 +220,9 @@ def advance(
 
 
 def at(moments: Moments, path: UInt32[Array, ""]) -> Moments:
-    """Return the moments of no paths, to go on from a path; shift and scale as given."""
-    nothing = jax.tree.map(jnp.zeros_like, (moments.powers, moments.products))
-    return Moments(moments.shift, moments.scale, *nothing, path)
+    """Return moments of no paths, with this shift and scale, to go on from a path."""
+    powers, products = jax.tree.map(jnp.zeros_like, (moments.powers, moments.products))
+    return Moments(moments.shift, moments.scale, powers, products, path)
 
 
 def merge(moments: Moments, more: Moments) -> Moments:
