@@ -96,7 +96,7 @@ def sequential_belief(
         evidence = jnp.cumsum(steps)
     else:
         check_window(window, False, None)
-        (evidence, count), _ = window_sums(
+        (evidence, count), _, _ = window_sums(
             lambda u, ones: (u, ones),
             (steps,),
             jnp.isfinite(steps),

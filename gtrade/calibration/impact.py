@@ -16,7 +16,6 @@ from gtrade.calibration.windows import (
     as_series,
     check_values,
     check_window,
-    is_constant,
     window_sums,
 )
 
@@ -172,7 +171,7 @@ def amihud_illiquidity(
     length = ratio.shape[0] if window is None else window
     needed = check_window(length, skipna, min_periods)
     missing = is_missing.astype(ratio.dtype)
-    sums, _ = window_sums(
+    sums, _, _ = window_sums(
         lambda r, gone, ones: (r, gone, ones),
         (ratio, missing),
         is_traded | is_missing,
@@ -259,18 +258,21 @@ def _moments_of_windows(
         uu, uv = u * u, u * v
         return (*second, uu * u, uu * v, uv * v, uu * uu, uu * uv, uv * uv)
 
-    sums, references = window_sums(
+    sums, references, is_own = window_sums(
         terms, (x, y), is_valid, window, is_centred=with_intercept
     )
     n, u, v, uu, uv, vv, *rest = sums
+    # About one of themselves, equal numbers are exactly zero.
+    constant = ~(uu > 0)
     if with_intercept:
         many = jnp.maximum(n, 1)
         a, b = u / many, v / many  # the window's means about the references
-        constant = is_constant(x, is_valid, window)
     else:
         a = b = jnp.zeros_like(n)
-        constant = ~(uu > 0)
     xx, xy, yy = uu - n * a * a, uv - n * a * b, vv - n * b * b
+    if with_intercept:
+        rounding = 8 * jnp.finfo(uu.dtype).eps * n * uu
+        constant |= ~is_own & ~(xx > rounding)
     weighted = jnp.zeros_like(n)
     if with_fourth:
         uuu, uuv, uvv, uuuu, uuuv, uuvv = rest

@@ -89,7 +89,7 @@ def roll_spread(
     needed = check_window(length - 1, skipna, min_periods, at_least=2)
     now, before = changes[1:], changes[:-1]
     is_valid = jnp.isfinite(now) & jnp.isfinite(before)
-    (u, v, uv, count), _ = window_sums(
+    (u, v, uv, count), _, _ = window_sums(
         lambda u, v, ones: (u, v, u * v, ones), (now, before), is_valid, length - 1
     )
     is_good = count >= needed

@@ -8,9 +8,8 @@ the windows that hold it and no other, and errors do not grow with the series. T
 is O(n), whatever the window.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +69,14 @@ def check_window(
     return min_periods
 
 
+class WindowSums(NamedTuple):
+    """What windows add up to, at their ends; the first `window - 1` are NaN."""
+
+    sums: list[Float[Array, " n"]]  # one a term
+    references: list[Float[Array, " n"]]  # one a column
+    is_own: Bool[Array, " n"]  # the references are a valid entry of the window
+
+
 def window_sums(
     terms: Terms,
     columns: Sequence[Float[Array, " n"]],
@@ -77,7 +84,7 @@ def window_sums(
     window: int,
     *,
     is_centred: bool = True,
-) -> tuple[list[Float[Array, " n"]], list[Float[Array, " n"]]]:
+) -> WindowSums:
     """Sum terms over the valid entries of every window.
 
     Args:
@@ -87,20 +94,17 @@ def window_sums(
         is_valid: entries that count.
         window: number of entries.
         is_centred: take a reference near the window away first, else zero.
-
-    Returns:
-        The sums, one array a term, at the windows' ends, the first `window - 1` NaN;
-        the references, one array a column.
     """
     num = is_valid.shape[0]
     mask = _blocks(is_valid, window)
     blocks = [jnp.where(mask, _blocks(x, window), 0) for x in columns]
     ones = mask.astype(columns[0].dtype)
+    # The last entry of a block is in every window that starts there.
+    last = jnp.max(jnp.where(mask, jnp.arange(window)[None, :], -1), axis=1)
     if is_centred:
-        # The last entry of a block is in every window that starts there.
-        last = jnp.max(jnp.where(mask, jnp.arange(window), 0), axis=1)
+        places = jnp.maximum(last, 0)[:, None]
         references = [
-            jax.lax.stop_gradient(jnp.take_along_axis(x, last[:, None], axis=1)[:, 0])
+            jax.lax.stop_gradient(jnp.take_along_axis(x, places, axis=1)[:, 0])
             for x in blocks
         ]
     else:
@@ -108,10 +112,10 @@ def window_sums(
 
     def sums(first: int, reverse: bool) -> list[Array]:
         """Run along blocks from the `first` on, about references from the 0th on."""
-        last = mask.shape[0] - 1 + first
-        own_ones, own_mask = ones[first:last], mask[first:last]
+        end = mask.shape[0] - 1 + first
+        own_ones, own_mask = ones[first:end], mask[first:end]
         deviations = [
-            jnp.where(own_mask, x[first:last] - reference[:-1, None], 0)
+            jnp.where(own_mask, x[first:end] - reference[:-1, None], 0)
             for x, reference in zip(blocks, references, strict=True)
         ]
         found = terms(*deviations, own_ones)
@@ -122,27 +126,14 @@ def window_sums(
         tail + jnp.pad(head[:, :-1], ((0, 0), (1, 0)))
         for tail, head in zip(tails, heads, strict=True)
     ]
-    spread_out = [
-        jnp.broadcast_to(reference[:-1, None], tails[0].shape)
-        for reference in references
-    ]
-    return (
+    shape = tails[0].shape
+    spread_out = [jnp.broadcast_to(r[:-1, None], shape) for r in references]
+    is_own = jnp.arange(window)[None, :] <= last[:-1, None]
+    return WindowSums(
         [_at_ends(x, num, window) for x in totals],
         [_at_ends(x, num, window) for x in spread_out],
+        _at_ends(is_own.astype(ones.dtype), num, window) > 0,
     )
-
-
-def is_constant(
-    x: Float[Array, " n"], is_valid: Bool[Array, " n"], window: int
-) -> Bool[Array, " n"]:
-    """Whether all valid entries of a window are the same number, exactly."""
-    mask = _blocks(is_valid, window)
-    values = jax.lax.stop_gradient(_blocks(x, window))
-    lowest, highest = (
-        _extremes(jnp.where(mask, sign * values, -jnp.inf)) for sign in (-1, 1)
-    )
-    num = is_valid.shape[0]
-    return _at_ends(highest, num, window) == -_at_ends(lowest, num, window)
 
 
 def rolling_mean(
@@ -162,7 +153,7 @@ def rolling_mean(
     """
     (x,) = as_series(x=x)
     needed = check_window(window, skipna, min_periods)
-    (total, count), (reference,) = window_sums(
+    (total, count), (reference,), _ = window_sums(
         lambda u, ones: (u, ones), (x,), jnp.isfinite(x), window
     )
     mean = reference + total / jnp.maximum(count, 1)
@@ -211,7 +202,8 @@ def trailing_score(x: ArrayLike, *, window: int) -> Float[Array, " n"]:
 
     The deviation is the median absolute one, times 1.4826 so that it estimates a
     Gaussian's standard deviation. Where it is zero, scores are 0 at the median and
-    infinite elsewhere. Work O(n w log w); a window with a NaN gives NaN.
+    infinite elsewhere. A window with a number that is not finite gives NaN. Work O(nw):
+    a scan keeps the window sorted.
 
     Args:
         x: shape (n,).
@@ -222,18 +214,41 @@ def trailing_score(x: ArrayLike, *, window: int) -> Float[Array, " n"]:
     num = x.shape[0]
     if num < window:
         return jnp.full(num, jnp.nan, x.dtype)
+    is_valid = jnp.isfinite(x)
+    filled = jnp.where(is_valid, x, jnp.inf)  # sorts last
+    place = jnp.arange(window)
 
-    def score(start):
-        own = jax.lax.dynamic_slice(x, (start,), (window,))
-        middle = jnp.median(own)
-        spread = 1.4826 * jnp.median(jnp.abs(own - middle))
-        above = own[-1] - middle
+    def score(ordered, new):
+        low, high = (window - 1) // 2, window // 2
+        middle = (ordered[low] + ordered[high]) / 2
+        # The k entries nearest to the median are neighbours in order.
+        absolute = [
+            jnp.maximum(middle - ordered[: window - k], ordered[k:] - middle).min()
+            for k in (low, high)
+        ]
+        spread = 1.4826 * (absolute[0] + absolute[1]) / 2
+        above = new - middle
         return jnp.where(above == 0, above, above / spread)
 
-    starts = jnp.arange(num - window + 1)
-    size = max(1, min(num, 2**20 // window))  # a few megabytes of windows at once
-    scores = jax.lax.map(score, starts, batch_size=size)
-    return jnp.concatenate([jnp.full(window - 1, jnp.nan, x.dtype), scores])
+    def slide(ordered, ends):
+        old, new = ends
+        gone = (ordered < old).sum()
+        kept = jnp.where(place >= gone, jnp.roll(ordered, -1), ordered)
+        kept = jnp.where(place == window - 1, jnp.inf, kept)
+        at = (kept < new).sum()
+        moved = jnp.where(place == at, new, jnp.roll(kept, 1))
+        ordered = jnp.where(place < at, kept, moved)
+        return ordered, score(ordered, new)
+
+    first = jnp.sort(filled[:window])
+    pairs = filled[: num - window], filled[window:]
+    _, rest = jax.lax.scan(slide, first, pairs)
+    scores = jnp.append(score(first, filled[window - 1]), rest)
+    (_, count), _, _ = window_sums(
+        lambda u, ones: (u, ones), (x,), is_valid, window, is_centred=False
+    )
+    scores = jnp.concatenate([jnp.full(window - 1, jnp.nan, x.dtype), scores])
+    return jnp.where(count == window, scores, jnp.nan)
 
 
 def last_valid(x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -267,13 +282,6 @@ def _blocks(x: Array, window: int) -> Array:
     num_blocks = x.shape[0] // window + 1
     padded = jnp.pad(x, (0, num_blocks * window - x.shape[0]))
     return padded.reshape(num_blocks, window)
-
-
-def _extremes(blocks: Array) -> Array:
-    tail = jax.lax.cummax(blocks[:-1], axis=1, reverse=True)
-    head = jax.lax.cummax(blocks[1:], axis=1)
-    none = jnp.full_like(head[:, :1], -math.inf)
-    return jnp.maximum(tail, jnp.concatenate([none, head[:, :-1]], axis=1))
 
 
 def _at_ends(starts: Array, num: int, window: int) -> Array:

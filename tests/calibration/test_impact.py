@@ -143,6 +143,19 @@ def test_flow_that_does_not_vary_is_not_a_number(x64, errors):
     np.testing.assert_allclose(through_zero.price_impact, changes.mean() / 0.1, 1e-5)
 
 
+@pytest.mark.parametrize("errors", ["classical", "robust"])
+def test_flow_that_does_not_vary_among_missing_bars(x64, errors):
+    changes, flow = market(60)
+    flow[20:50] = 0.1
+    changes[25:30] = np.nan  # ends a block of 10: no bar to refer to
+    found = estimators.price_impact(
+        changes, flow, window=10, errors=errors, skipna=True, min_periods=3
+    )
+    assert np.isnan(found.price_impact[29:50]).all()
+    assert np.isfinite(found.price_impact[9:29]).all()
+    assert np.isfinite(found.price_impact[50:]).all()
+
+
 def test_negative_estimates_are_returned(in_float64):
     changes, flow = market(50)
     found = estimators.price_impact(-changes, flow)
