@@ -53,7 +53,8 @@ def test_components_are_recovered_with_honest_errors(in_float64):
 
 
 def test_errors_without_a_lag_are_too_wide(in_float64):
-    market = components_market(theta=0.005, phi=0.002, rho=0.0, news=0.0, noise=0.02)
+    # Noise in prices alone: too wide by sqrt(2 / (1 - rho)).
+    market = components_market(rho=0.3, news=0.0, noise=0.02)
     truth = np.asarray(fit_components(*market).adverse_selection).std()
     ratios = [
         float(
@@ -64,7 +65,7 @@ def test_errors_without_a_lag_are_too_wide(in_float64):
         )
         for lags in (0, 1)
     ]
-    assert ratios[0] > 1.3
+    assert abs(ratios[0] / np.sqrt(2 / 0.7) - 1) < 4 / np.sqrt(600)
     assert abs(ratios[1] - 1) < 4 / np.sqrt(600)
 
 
