@@ -60,7 +60,7 @@ def test_signs():
         ("lee_ready", (PRICES, mids)),
     ):
         found = getattr(estimators, name)(*columns)
-        expected = getattr(reference, name)(*columns)
+        expected = getattr(reference, name)(*(c.tolist() for c in columns))
         np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
