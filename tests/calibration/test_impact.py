@@ -189,7 +189,7 @@ def test_float32_holds_on_a_long_series_far_from_zero(errors):
     rng = np.random.default_rng(2)
     flow = (200.0 + 300.0 * rng.normal(size=20_000)).astype(np.float32)
     changes = (1e-4 * flow + 0.02 * rng.normal(size=20_000)).astype(np.float32)
-    fit = functools.partial(estimators.price_impact, window=100, errors=errors)
+    fit = jax.jit(functools.partial(estimators.price_impact, window=100, errors=errors))
     narrow = fit(changes, flow)
     with jax.enable_x64(True):
         wide = fit(changes.astype(np.float64), flow.astype(np.float64))
@@ -206,12 +206,16 @@ def test_gradient_matches_finite_differences(in_float64):
 
     for window in (None, 10):
         for errors in ("classical", "robust"):
+            fit = functools.partial(
+                estimators.price_impact, window=window, errors=errors
+            )
 
-            def total(y, x, window=window, errors=errors):
-                found = estimators.price_impact(y, x, window=window, errors=errors)
+            def total(y, x, fit=fit):
+                found = fit(y, x)
                 return jnp.nansum(found.price_impact) + jnp.nansum(found.standard_error)
 
-            slopes = jax.grad(total, argnums=(0, 1))(changes, flow)
+            slopes = jax.jit(jax.grad(total, argnums=(0, 1)))(changes, flow)
+            total = jax.jit(total)
             for which, slope in enumerate(slopes):
                 assert np.isfinite(slope).all()
                 for place in (3, 17):
@@ -228,7 +232,8 @@ def test_batches_jit_and_neighbours(in_float64):
     changes, flow = market(90)
     changes, flow = changes.reshape(3, 30), flow.reshape(3, 30).copy()
     flow[1, 4] = np.nan
-    fit = functools.partial(estimators.price_impact, window=8, errors="robust")
+    eager = functools.partial(estimators.price_impact, window=8, errors="robust")
+    fit = jax.jit(eager)
     batch = jax.vmap(fit)(changes, flow)
     for i in range(3):
         for a, b in zip(
@@ -237,8 +242,8 @@ def test_batches_jit_and_neighbours(in_float64):
             strict=True,
         ):
             np.testing.assert_allclose(a[i], b, rtol=1e-9)
-    compiled = jax.jit(fit)(changes[0], flow[0])
-    np.testing.assert_allclose(compiled.price_impact, batch.price_impact[0], rtol=1e-10)
+    single = eager(changes[0], flow[0])
+    np.testing.assert_allclose(single.price_impact, batch.price_impact[0], rtol=1e-10)
 
 
 def test_imbalance_sensitivity_is_another_number(in_float64):
