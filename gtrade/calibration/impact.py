@@ -16,6 +16,7 @@ from gtrade.calibration.windows import (
     as_series,
     check_values,
     check_window,
+    latest,
     window_sums,
 )
 
@@ -168,7 +169,7 @@ def amihud_illiquidity(
     is_missing = ~(jnp.isfinite(returns) & jnp.isfinite(value) & (prices > 0))
     is_traded = (value > 0) & ~is_missing
     ratio = jnp.where(is_traded, jnp.abs(returns), 0) / jnp.where(is_traded, value, 1)
-    length = ratio.shape[0] if window is None else window
+    length = max(ratio.shape[0], 1) if window is None else window
     needed = check_window(length, skipna, min_periods)
     missing = is_missing.astype(ratio.dtype)
     sums, _, _ = window_sums(
@@ -182,7 +183,7 @@ def amihud_illiquidity(
     traded = count - gone
     is_good = (traded >= (needed if skipna else 1)) & (skipna | (gone == 0))
     means = jnp.where(is_good, total / jnp.maximum(traded, 1), jnp.nan)
-    return means[-1] if window is None else means
+    return latest(means) if window is None else means
 
 
 def _fit(
@@ -199,7 +200,8 @@ def _fit(
     if errors not in ("classical", "robust"):
         raise InadmissibleError("errors", 'be "classical" or "robust"', errors)
     num_coefficients = 2 if with_intercept else 1
-    length = x.shape[0] if window is None else window
+    # Too few bars for one estimate are no fault of an argument: NaN.
+    length = max(x.shape[0], num_coefficients + 1) if window is None else window
     needed = check_window(length, skipna, min_periods, at_least=num_coefficients + 1)
     if window is None:
         moments = _moments_of_all(x, y, is_valid, with_intercept)
@@ -229,8 +231,9 @@ def _moments_of_all(x, y, is_valid, with_intercept) -> _Moments:
     ones = is_valid.astype(x.dtype)
     count = ones.sum()
     x, y = jnp.where(is_valid, x, 0), jnp.where(is_valid, y, 0)
-    low = jnp.min(jnp.where(is_valid, x, jnp.inf))
-    constant = low == jnp.max(jnp.where(is_valid, x, -jnp.inf))
+    low = jnp.min(jnp.where(is_valid, x, jnp.inf), initial=jnp.inf)
+    high = jnp.max(jnp.where(is_valid, x, -jnp.inf), initial=-jnp.inf)
+    constant = low == high
     mean_x = mean_y = jnp.zeros_like(count)
     if with_intercept:
         many = jnp.maximum(count, 1)

@@ -4,11 +4,12 @@ import math
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
 from gtrade._arrays import as_float
-from gtrade._checks import check, check_nonnegative, check_positive
+from gtrade._checks import check, check_positive
 from gtrade.calibration.windows import as_series, check_values, is_concrete
 
 
@@ -54,10 +55,10 @@ def position_limit(
     """
     numbers = base, reference_size, volatility, lowest
     if is_concrete(numbers):
-        check_nonnegative(ndim=-1, base=base)
-        check_nonnegative(reference_size=reference_size)
+        check_values("be at least 0", _is_nonnegative, base=base)
+        check_values("be at least 0", _is_nonnegative, reference_size=reference_size)
         check_values("be greater than 0", lambda x: x > 0, volatility=volatility)
-        check_nonnegative(lowest=lowest)
+        check_values("be at least 0", _is_nonnegative, lowest=lowest)
         check("be at most base", lambda x: x <= base, lowest=lowest)
     impact = as_float(price_impact)
     base, size, volatility, lowest = (as_float(x).astype(impact.dtype) for x in numbers)
@@ -83,7 +84,7 @@ def execution_risk(
         ValueError: for a variance below zero or a probability not inside (0, 1).
     """
     if is_concrete(variance):
-        check_values("be at least 0", lambda x: x >= 0, variance=variance)
+        check_values("be at least 0", _is_nonnegative, variance=variance)
     expected, variance, p = _as_common(expected_cost, variance, probability)
     _check_probability(probability)
     z = ndtri(p)
@@ -162,9 +163,13 @@ def _as_common(*values: ArrayLike) -> list[Array]:
     return [a.astype(dtype) for a in arrays]
 
 
+def _is_nonnegative(x: np.ndarray) -> np.ndarray:
+    return x >= 0
+
+
 def _check_probability(probability: ArrayLike) -> None:
     if is_concrete(probability):
-        check(
+        check_values(
             "be above 0 and below 1",
             lambda x: (x > 0) & (x < 1),
             probability=probability,

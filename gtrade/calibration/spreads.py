@@ -17,6 +17,7 @@ from gtrade.calibration.windows import (
     as_series,
     check_values,
     check_window,
+    latest,
     window_sums,
 )
 
@@ -83,7 +84,7 @@ def roll_spread(
         if_undefined: what to return where the covariance is not negative: NaN or 0.
     """
     (changes,) = as_series(price_changes=price_changes)
-    length = changes.shape[0] if window is None else window
+    length = max(changes.shape[0], 3) if window is None else window
     # A window of n changes has n - 1 pairs.
     check_integer(at_least=3, window=length)
     needed = check_window(length - 1, skipna, min_periods, at_least=2)
@@ -98,8 +99,9 @@ def roll_spread(
     is_defined = is_good & (covariance < 0)
     root = 2 * jnp.sqrt(jnp.where(is_defined, -covariance, 1))
     spread = jnp.where(is_defined, root, jnp.where(is_good, if_undefined, jnp.nan))
-    spread = jnp.concatenate([jnp.full(1, jnp.nan, spread.dtype), spread])
-    return spread[-1] if window is None else spread
+    first = jnp.full_like(changes[:1], jnp.nan)
+    spread = jnp.concatenate([first, spread])
+    return latest(spread) if window is None else spread
 
 
 def spread_components(

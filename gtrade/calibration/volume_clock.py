@@ -93,6 +93,8 @@ def vpin(
     """
     volume, flow = as_series(volume=volume, signed_volume=signed_volume)
     check_integer(at_least=1, num_buckets=num_buckets)
+    if not volume.shape[0]:
+        raise ValueError("volume must hold at least one bar; got none")
     if is_concrete(volume, flow):
         check_values("be at least 0", lambda x: x >= 0, volume=volume)
         slack = 1 + _ROUNDING * float(jnp.finfo(volume.dtype).eps)

@@ -258,6 +258,11 @@ def last_valid(x: Float[Array, " n"]) -> Float[Array, " n"]:
     return jnp.where(latest < 0, jnp.nan, x[jnp.maximum(latest, 0)])
 
 
+def latest(x: Float[Array, " n"]) -> Float[Array, ""]:
+    """Return the last entry; NaN if there is none."""
+    return x[-1] if x.shape[0] else jnp.full((), jnp.nan, x.dtype)
+
+
 def check_values(
     rule: str, is_good: Callable[[np.ndarray], Any], **series: Any
 ) -> None:

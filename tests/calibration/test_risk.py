@@ -117,8 +117,8 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="num_paths must be greater than 0; got 0"):
         estimators.quantile_error(0.5, 1.0, 0)
     limit = {"reference_size": 1.0, "volatility": 1.0}
-    with pytest.raises(ValueError, match="base must be at least 0; got -1.0"):
-        estimators.position_limit(-1.0, 1.0, **limit)
+    with pytest.raises(ValueError, match=r"base\[1\] must be at least 0; got -1.0"):
+        estimators.position_limit(np.array([1.0, -1.0]), 1.0, **limit)
     with pytest.raises(ValueError, match="volatility must be greater than 0; got 0.0"):
         estimators.position_limit(1.0, 1.0, reference_size=1.0, volatility=0.0)
     with pytest.raises(ValueError, match="lowest must be at most base; got 2.0"):

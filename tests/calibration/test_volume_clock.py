@@ -209,6 +209,8 @@ def test_gradient_matches_finite_differences(in_float64):
 
 def test_bad_input_is_named():
     ones = np.ones(3)
+    with pytest.raises(ValueError, match="volume must hold at least one bar"):
+        estimators.vpin(np.zeros(0), np.zeros(0))
     with pytest.raises(ValueError, match=r"volume\[2\] must be at least 0; got -1.0"):
         estimators.vpin(np.array([1.0, 1.0, -1.0]), ones)
     with pytest.raises(ValueError, match=r"signed_volume\[0\] must be at most volume"):
