@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gtrade.catalog.evidence import verify as verify
     from gtrade.estimating import estimate as estimate
     from gtrade.estimating import estimate_quantiles as estimate_quantiles
+    from gtrade.problems.almgren_chriss import AlmgrenChriss as AlmgrenChriss
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from gtrade.solution import Status as Status
     from gtrade.solution import raise_unless_converged as raise_unless_converged
     from gtrade.solution import status_names as status_names
+    from gtrade.solvers.almgren_chriss import (
+        AlmgrenChrissClosedForm as AlmgrenChrissClosedForm,
+    )
     from gtrade.solvers.backward_induction import BackwardInduction as BackwardInduction
     from gtrade.solvers.backward_induction import OpenLoop as OpenLoop
     from gtrade.solvers.bayes_filter import BayesFilter as BayesFilter
@@ -87,6 +91,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AlmgrenChriss": "gtrade.problems.almgren_chriss",
+    "AlmgrenChrissClosedForm": "gtrade.solvers.almgren_chriss",
     "BackwardInduction": "gtrade.solvers.backward_induction",
     "BayesFilter": "gtrade.solvers.bayes_filter",
     "BestResponseDynamics": "gtrade.solvers.best_response",

@@ -17,6 +17,7 @@ MODELS = {
     "position-learning": "gtrade.catalog.position_learning",
     "kyle": "gtrade.catalog.kyle",
     "kyle-sequential": "gtrade.catalog.kyle_sequential",
+    "almgren-chriss": "gtrade.catalog.almgren_chriss",
 }
 
 
