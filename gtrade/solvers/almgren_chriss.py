@@ -1,16 +1,20 @@
 """The optimal execution plan, whichever extensions of the model are asked for."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from gtrade.problems.almgren_chriss import AlmgrenChriss, ExecutionSchedule
 from gtrade.solution import Solution, Status
 from gtrade.solvers.base import AbstractSolver
 from gtrade.solvers.execution_conditions import marginal_spread
 from gtrade.solvers.execution_hyperbolic import hyperbolic_schedule, riccati_schedule
+from gtrade.solvers.execution_lots import lot_schedule
+from gtrade.solvers.execution_marginal import marginal_schedule
 
-# Rounding units, times periods, that first-order conditions may be missed by.
+# Rounding units that first-order conditions may be missed by.
 _ROUNDING = 1e4
 
 
@@ -18,7 +22,9 @@ class AlmgrenChrissClosedForm(AbstractSolver):
     """Compute the plan that minimises `E + lambda V` exactly.
 
     Which formula answers depends on the keys that are given: hyperbolic functions
-    without any, a linear recursion for a volume profile.
+    without any; a linear recursion for a volume profile; for caps, power laws and
+    their combinations one equation in one unknown; for lots, moves of single lots from
+    its solution.
     """
 
     def solve(
@@ -27,30 +33,53 @@ class AlmgrenChrissClosedForm(AbstractSolver):
         """Solve one instance.
 
         Returns:
-            The plan, with status `converged` or `invalid_input`; the residual is that
-            of the first-order conditions, relative.
+            The plan, with status `converged`, `stalled` (rounding spoiled it),
+            `max_steps_reached` or `invalid_input` (also if costs are not convex where
+            the plan would be, which can happen for `impact_exponent` above 1). The
+            residual is that of the first-order conditions, relative; for lots, what
+            moving the best one would gain.
         """
         problem, is_valid = problem.admitted()
-        plan = optimal_schedule(problem)
-        return as_solution(problem, plan, is_valid)
+        answer = optimal_plan(problem)
+        tol = _ROUNDING * jnp.finfo(answer.residual.dtype).eps
+        is_met = answer.residual <= tol
+        status = Status.where(is_met, Status.converged, Status.stalled)
+        status = Status.where(answer.is_found, status, Status.max_steps_reached)
+        is_valid = is_valid & answer.is_convex
+        status = Status.where(is_valid, status, Status.invalid_input)
+        plan, residual = jax.tree.map(
+            lambda x: jnp.where(is_valid, x, jnp.nan), (answer.plan, answer.residual)
+        )
+        num_steps = jnp.where(is_valid, answer.num_steps, 0)
+        return Solution(plan, status, residual, num_steps)
 
 
-def optimal_schedule(problem: AlmgrenChriss) -> ExecutionSchedule:
+class Answer(NamedTuple):
+    """A plan, its residual, and how the computation went."""
+
+    plan: ExecutionSchedule
+    residual: Float[Array, ""]
+    is_found: Bool[Array, ""]
+    is_convex: Bool[Array, ""]
+    num_steps: Int[Array, ""]
+
+
+def optimal_plan(problem: AlmgrenChriss) -> Answer:
     """Return the optimum of an admissible instance."""
-    if problem.volumes is None:
-        return hyperbolic_schedule(problem)
-    return riccati_schedule(problem)
-
-
-def as_solution(
-    problem: AlmgrenChriss, plan: ExecutionSchedule, is_valid: Bool[Array, ""]
-) -> Solution[ExecutionSchedule]:
-    """Return a plan without iterations as a solution, NaN where it is not valid."""
-    residual: Float[Array, ""] = marginal_spread(problem, plan)
-    tol = _ROUNDING * jnp.finfo(residual.dtype).eps
-    status = Status.where(residual <= tol, Status.converged, Status.stalled)
-    status = Status.where(is_valid, status, Status.invalid_input)
-    plan, residual = jax.tree.map(
-        lambda x: jnp.where(is_valid, x, jnp.nan), (plan, residual)
+    if problem.lot_size is not None:
+        lots = lot_schedule(problem)
+        return Answer(
+            lots.plan, lots.gain, lots.is_found, lots.is_convex, lots.num_steps
+        )
+    true, zero = jnp.ones((), bool), jnp.zeros((), jnp.int32)
+    is_linear = problem.impact_exponent is None and problem.max_participation is None
+    if is_linear:
+        is_even = problem.volumes is None or problem.scales_with_volume is False
+        rule = hyperbolic_schedule if is_even else riccati_schedule
+        plan = rule(problem)
+        return Answer(plan, marginal_spread(problem, plan), true, true, zero)
+    search = marginal_schedule(problem)
+    residual = marginal_spread(problem, search.plan)
+    return Answer(
+        search.plan, residual, search.is_found, search.is_convex, search.num_steps
     )
-    return Solution(plan, status, residual, jnp.zeros((), jnp.int32))

@@ -62,7 +62,7 @@ def verify_almgren_chriss(
         "trades": trades,
     }
     kept = {
-        "times": jnp.arange(problem.num_periods + 1) * problem.period_length,
+        "times": jnp.linspace(0, problem.horizon, problem.num_periods + 1),
         "period_costs": problem.period_costs(trades),
         "marginal_rates": rates,
     }
@@ -175,6 +175,10 @@ def swap_gap(
     gain = jnp.maximum(-jnp.where(may_move, change, 0).min(), 0)
     is_plan = is_whole.all() & (size >= 0).all()
     is_plan = is_plan & (size <= problem.caps * (1 + _FULL)).all()
+    # Second differences are least at nothing where p > 1, and else at most convex.
+    first = jnp.zeros_like(size)
+    bend = cost(first + 2 * lot) - 2 * cost(first + lot)
+    is_plan = is_plan & ((problem.exponent <= 1) | (bend >= 0).all())
     return jnp.where(is_plan, gain * jnp.abs(problem.shares) / lot, jnp.inf)
 
 
