@@ -7,7 +7,8 @@ _COLUMNS = (
     Column("variance", "its variance", "currency^2"),
     Column(
         "objective",
-        "what is minimised, expected_cost + risk_aversion * variance",
+        "what is minimised: expected_cost + risk_aversion * variance, or the value at"
+        " risk",
         "currency",
     ),
     Column("holdings", "shares left, x_0 .. x_N", "shares", ("points",)),
@@ -38,8 +39,8 @@ _COLUMNS = (
     ),
     Column(
         "first_order_residual",
-        "half the spread of marginal costs over periods below their caps, relative"
-        " to the largest term; not meant to vanish for lots",
+        "half the spread of marginal costs over periods that trade below their caps,"
+        " relative to the largest term; not meant to vanish for lots",
         "1",
     ),
     Column(
@@ -176,6 +177,61 @@ ENTRY = ModelEntry(
             "Almgren & Chriss 2001, section 2",
             (),
             precision="f64",
+            calls_lapack=False,
+        ),
+        SolverEntry(
+            "dynamic-program",
+            "gtrade.solvers.execution_program:ExecutionProgram",
+            "The optimum in whole lots, from tables over the lots that are left.",
+            "min-plus products; no convexity needed",
+            (
+                Parameter(
+                    "max_lots",
+                    "integer",
+                    "size of the tables; without it as many lots as there are",
+                    "lots",
+                    default=None,
+                    is_static=True,
+                ),
+            ),
+            precision="f64",
+            calls_lapack=False,
+        ),
+        SolverEntry(
+            "value-at-risk",
+            "gtrade.solvers.execution_value_at_risk:ValueAtRisk",
+            "The plan of least value at risk, by a search along the frontier.",
+            "Almgren & Chriss 2001, section 3.3",
+            (
+                Parameter(
+                    "confidence",
+                    "number",
+                    "of the value at risk, at least 0.5 and below 1; without it that of"
+                    " the problem",
+                    default=None,
+                ),
+                Parameter(
+                    "z_score",
+                    "number",
+                    "z of expected_cost + z * sqrt(variance), in its place; at least 0",
+                    default=None,
+                ),
+            ),
+            precision="f64",
+            evidence=Evidence(
+                columns=(
+                    Column(
+                        "implied_risk_aversion",
+                        "lambda of the point of the frontier, z / (2 sqrt(variance));"
+                        " inf where all shares trade at once",
+                        "1/currency",
+                    ),
+                    *_COLUMNS,
+                ),
+                arrays=_ARRAYS,
+                headline=("implied_risk_aversion", *_HEADLINE),
+                figures=_FIGURES,
+            ),
             calls_lapack=False,
         ),
     ),

@@ -19,9 +19,13 @@ from gtrade._checks import (
     check_static,
 )
 from gtrade.problems.base import AbstractProblem, replace_fields
-
-# How far from a whole number of lots counts as whole: decimal numbers are rounded.
-_LOT_TOLERANCE = 1e-6
+from gtrade.problems.execution_checks import (
+    LOT_TOLERANCE,
+    check_convex,
+    check_lots,
+    check_room,
+    lot_slack,
+)
 
 
 class AlmgrenChriss(AbstractProblem):
@@ -149,11 +153,11 @@ class AlmgrenChriss(AbstractProblem):
             check_positive(impact_exponent=impact_exponent)
         if lot_size is not None:
             check_positive(lot_size=lot_size)
-            _check_lots(shares, lot_size)
+            check_lots(shares, lot_size)
             lots = np.asarray(lot_size, float)[..., None]
-            bounds = np.floor(bounds / lots + _LOT_TOLERANCE) * lots
-        _check_room(shares, bounds, num_periods)
-        _check_convex(
+            bounds = np.floor(bounds / lots + LOT_TOLERANCE) * lots
+        check_room(shares, bounds, num_periods)
+        check_convex(
             shares,
             np.asarray(horizon, float) / num_periods,
             permanent_impact,
@@ -208,7 +212,7 @@ class AlmgrenChriss(AbstractProblem):
         if self.lot_size is None:
             return caps
         lots = caps / self.lot_size
-        return jnp.floor(lots + _lot_slack(lots)) * self.lot_size
+        return jnp.floor(lots + lot_slack(lots)) * self.lot_size
 
     @property
     def half_life(self) -> Float[Array, ""]:
@@ -256,7 +260,7 @@ class AlmgrenChriss(AbstractProblem):
             )
         if self.lot_size is not None:
             lots = jnp.abs(self.shares / self.lot_size)
-            is_whole = jnp.abs(lots - jnp.round(lots)) <= _lot_slack(lots)
+            is_whole = jnp.abs(lots - jnp.round(lots)) <= lot_slack(lots)
             is_valid = is_valid & is_whole
         is_valid = is_valid & self._has_room & self._is_convex
         safe: dict[str, Any] = {}
@@ -381,72 +385,25 @@ class ExecutionSchedule(eqx.Module):
     holdings: Float[Array, " points"]
 
 
+class ValueAtRiskSchedule(eqx.Module):
+    """A plan of least value at risk.
+
+    Attributes:
+        trades: as in `ExecutionSchedule`, shape (periods,).
+        holdings: likewise, shape (points,).
+        risk_aversion: at which the plan minimises `E + lambda V`, too, shape (); inf
+            where all shares trade at once.
+        z_score: z of the `E + z sqrt(V)` that is minimised, shape ().
+    """
+
+    trades: Float[Array, " periods"]
+    holdings: Float[Array, " points"]
+    risk_aversion: Float[Array, ""]
+    z_score: Float[Array, ""]
+
+
 def _is_profile(scales_with_volume: Any, max_participation: Any) -> bool:
     """Return whether volumes, where there are any, scale temporary impact."""
     if scales_with_volume is None:
         return max_participation is None
     return bool(scales_with_volume)
-
-
-def _lot_slack(lots: Any) -> Any:
-    """Return how far numbers of lots of this size may be from whole ones."""
-    return _LOT_TOLERANCE + 4 * np.finfo(lots.dtype).eps * lots
-
-
-def _check_lots(shares: Any, lot_size: Any) -> None:
-    lots = np.abs(np.true_divide(shares, lot_size))
-    is_whole = np.abs(lots - np.round(lots)) <= _lot_slack(lots)
-    check(
-        "be a whole number of lots",
-        lambda x: is_whole,
-        shares=np.broadcast_to(shares, is_whole.shape),
-    )
-
-
-def _check_room(shares: Any, bounds: np.ndarray, num_periods: int) -> None:
-    if np.isinf(bounds).all():
-        return
-    room = bounds.sum(axis=-1)
-    # As forgiving as rounding in the narrowest float.
-    has_room = room >= np.abs(np.asarray(shares, float)) * (1 - 1e-6)
-    check(
-        "be at most what the participation caps let trade"
-        f" in {num_periods} periods, {room.min():.6g}",
-        lambda x: has_room,
-        shares=np.broadcast_to(shares, has_room.shape),
-    )
-
-
-def _check_convex(
-    shares: Any,
-    tau: Any,
-    permanent_impact: Any,
-    temporary_impact: Any,
-    impact_exponent: Any,
-    weights: np.ndarray,
-    bounds: np.ndarray,
-) -> None:
-    p = np.asarray(1.0 if impact_exponent is None else impact_exponent, float)[
-        ..., None
-    ]
-    size = np.abs(np.asarray(shares, float))[..., None]
-    most = np.minimum(np.where(size > 0, size, 1), bounds)
-    most = np.where(most > 0, most, 1)
-    scale = np.asarray(tau, float)[..., None] * weights
-    # The least temporary impact with which no period's cost bends down.
-    least = np.asarray(permanent_impact, float)[..., None] * scale**p
-    least = (least / (p * (p + 1) * most ** (p - 1))).max(axis=-1)
-    given = np.asarray(temporary_impact, float)
-    is_convex = (given > least) | (p[..., 0] > 1)
-    if impact_exponent is not None:
-        is_convex = is_convex | (size[..., 0] == 0)
-    rule = "be greater than permanent_impact * horizon / num_periods / 2"
-    if impact_exponent is not None or (weights != 1).any():
-        short = np.broadcast_to(least, is_convex.shape)[~is_convex]
-        least_given = short.min(initial=np.inf)
-        rule = f"be so large that trading has convex costs, above {least_given:.6g}"
-    check(
-        rule,
-        lambda x: is_convex,
-        temporary_impact=np.broadcast_to(given, is_convex.shape),
-    )

@@ -32,7 +32,8 @@ def hyperbolic_schedule(problem: AlmgrenChriss) -> ExecutionSchedule:
     even = problem.shares * left / num
     series = even * (1 - gentle * (num**2 - left**2) / 6)
     held = jnp.where(is_small, series, problem.shares * jnp.exp(-step * past) * ratio)
-    held = held.at[0].set(problem.shares)  # compilers round equals differently
+    # Compilers round equals differently, and a purchase would end at minus zero.
+    held = held.at[0].set(problem.shares).at[num].set(0)
 
     middle = left[:-1] - 0.5
     ratio = -jnp.expm1(-step) * (1 + jnp.exp(-2 * step * middle))
@@ -63,5 +64,5 @@ def riccati_schedule(problem: AlmgrenChriss) -> ExecutionSchedule:
     last = jnp.full_like(scale, jnp.inf)  # nothing may be left at the end
     _, (traded, kept) = jax.lax.scan(backward, last, costs / scale, reverse=True)
     left = problem.shares * jnp.cumprod(kept)
-    holdings = jnp.append(problem.shares, left)
+    holdings = jnp.append(problem.shares, left).at[-1].set(0)
     return ExecutionSchedule(holdings[:-1] * traded, holdings)

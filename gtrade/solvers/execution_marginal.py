@@ -127,8 +127,8 @@ def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
     share = jnp.minimum(share, task.caps)
     has_plan = jnp.abs(jax.lax.stop_gradient(missing)) <= 1e4 * num * eps
     trades = problem.shares * share
-    left = jnp.append(problem.holdings(share)[1:], 0.0)[:num]
-    holdings = jnp.append(problem.shares, problem.shares * left)
+    left = problem.shares * problem.holdings(share)[1:]
+    holdings = jnp.append(problem.shares, left).at[-1].set(0)
     is_convex = (floor == 0) | (total(fixed, low, whole) <= 0)
     return MarginalSearch(
         plan=ExecutionSchedule(trades, holdings),

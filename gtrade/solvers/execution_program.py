@@ -124,7 +124,7 @@ class ExecutionProgram(AbstractSolver):
         reached = reached + risk * (left**2).sum()
         residual = jnp.abs(reached - promised[start])
         residual = residual / jnp.maximum(jnp.abs(reached), jnp.finfo(dtype).tiny)
-        holdings = jnp.append(problem.shares, problem.side * lot * left)
+        holdings = jnp.append(problem.shares, problem.holdings(trades)[1:])
         plan = ExecutionSchedule(trades, holdings)
         status = Status.where(is_valid, Status.converged, Status.invalid_input)
         plan, residual = jax.tree.map(

@@ -4,11 +4,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
+from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Bool, Float
 
 from gtrade.numerics.precision import require_float64
-from gtrade.problems.almgren_chriss import AlmgrenChriss
+from gtrade.problems.almgren_chriss import AlmgrenChriss, ValueAtRiskSchedule
+from gtrade.problems.base import replace_fields
 from gtrade.solution import Solution, has_value
 
 # Relative to the shares to trade: what rounding in a narrower solve leaves.
@@ -33,10 +34,19 @@ def verify_almgren_chriss(
     apart = jnp.abs(problem.holdings(trades) - holdings).max()
     has_answer = has_value(solution.status) & (jnp.maximum(missed, apart) <= tolerance)
 
-    z_score, confidence = ndtri(problem.confidence), problem.confidence
     cost, variance = problem.expected_cost(trades), problem.variance(trades)
     std = jnp.sqrt(variance)
-    weights = problem.risk_aversion * 2 * _risk(problem) * jnp.abs(holdings[1:])
+    left = jnp.abs(holdings[1:])
+    is_risk_plan = isinstance(plan, ValueAtRiskSchedule)
+    if isinstance(plan, ValueAtRiskSchedule):
+        z_score = plan.z_score
+        weights = z_score * jnp.sqrt(_risk(problem)) * _direction(left)
+        objective = cost + z_score * std
+    else:
+        z_score = ndtri(problem.confidence)
+        weights = 2 * problem.risk_aversion * _risk(problem) * left
+        objective = cost + problem.risk_aversion * variance
+    beyond = jnp.exp(-(z_score**2) / 2) / ((2 * jnp.pi) ** 0.5 * ndtr(-z_score))
     rates, scale = marginal_rates(problem, trades, weights)
     even, immediate = problem.even_trades, problem.immediate_trades
     if problem.lot_size is None:
@@ -46,10 +56,9 @@ def verify_almgren_chriss(
     columns = {
         "expected_cost": cost,
         "variance": variance,
-        "objective": cost + problem.risk_aversion * variance,
+        "objective": objective,
         "value_at_risk": cost + z_score * std,
-        "conditional_value_at_risk": cost
-        + std * jnp.exp(-(z_score**2) / 2) / ((2 * jnp.pi) ** 0.5 * (1 - confidence)),
+        "conditional_value_at_risk": cost + beyond * std,
         "half_life": problem.half_life,
         "even_cost": problem.expected_cost(even),
         "even_variance": problem.variance(even),
@@ -61,6 +70,11 @@ def verify_almgren_chriss(
         "holdings": holdings,
         "trades": trades,
     }
+    if is_risk_plan:
+        is_risky = (z_score > 0) & (problem.shares != 0) & (problem.volatility > 0)
+        implied = jnp.where(is_risky, z_score / (2 * std), 0)
+        columns["implied_risk_aversion"] = implied
+        columns["half_life"] = replace_fields(problem, risk_aversion=implied).half_life
     kept = {
         "times": jnp.linspace(0, problem.horizon, problem.num_periods + 1),
         "period_costs": problem.period_costs(trades),
@@ -187,10 +201,11 @@ def first_order_residual(
     trades: Float[Array, " periods"],
     rates: Float[Array, " periods"],
 ) -> Float[Array, ""]:
-    """Return half the spread of the rates of periods that are not full, or 0."""
-    is_full = jnp.abs(trades) >= problem.caps * (1 - _FULL)
-    spread = jnp.where(is_full, -jnp.inf, rates).max()
-    spread = spread - jnp.where(is_full, jnp.inf, rates).min()
+    """Return half the spread of the rates of periods that trade below their caps."""
+    size = problem.side * trades
+    is_inside = (size != 0) & (size < problem.caps * (1 - _FULL))
+    spread = jnp.where(is_inside, rates, -jnp.inf).max()
+    spread = spread - jnp.where(is_inside, rates, jnp.inf).min()
     return jnp.maximum(spread, 0) / 2
 
 
@@ -213,6 +228,17 @@ def kkt_residual(
     low = jnp.where(is_full, jnp.inf, rates).min()
     beyond = jnp.maximum(size - problem.caps, -size).max()
     return jnp.maximum(jnp.maximum(high - low, 0) / 2 / scale, beyond / total)
+
+
+def _direction(left: Float[Array, " periods"]) -> Float[Array, " periods"]:
+    """Return a subgradient of the length of a vector, at what is left.
+
+    Where nothing is left after any period, the one that has most to say against
+    trading later: along what is left after the first.
+    """
+    length = jnp.sqrt((left**2).sum())
+    first = jnp.where(jnp.arange(len(left)) == 0, 1.0, 0.0)
+    return jnp.where(length > 0, left / jnp.where(length > 0, length, 1), first)
 
 
 def _risk(problem: AlmgrenChriss) -> Float[Array, ""]:

@@ -1,0 +1,171 @@
+"""Plans of least value at risk: the frontier, searched for one point."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import ndtri
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from gtrade._arrays import as_optional_float
+from gtrade._checks import (
+    InadmissibleError,
+    check,
+    check_nonnegative,
+    check_real,
+    check_shape,
+)
+from gtrade.numerics.bisection import bisect
+from gtrade.problems.almgren_chriss import AlmgrenChriss, ValueAtRiskSchedule
+from gtrade.problems.base import replace_fields, validate_if_concrete
+from gtrade.solution import Solution, Status
+from gtrade.solvers.almgren_chriss import optimal_plan
+from gtrade.solvers.base import AbstractSolver
+
+# Factors of the risk aversion of an even plan that are searched, by float width.
+_MOST_FACTORS = {4: 1e15, 8: 1e24}
+_ROUNDING = 1e6
+
+
+class ValueAtRisk(AbstractSolver):
+    """Minimise `E + z sqrt(V)`, the liquidity-adjusted value at risk.
+
+    Its plan lies on the frontier of `E + lambda V`, where `2 lambda sqrt(V) = z`
+    (Almgren & Chriss 2001, section 3.3). The left side increases in lambda: one root.
+    It has a limit, the marginal cost of trading all shares at once over the risk of
+    keeping one for a period; for z from there on, trading at once is optimal.
+
+    Attributes:
+        confidence: of the value at risk, at least 0.5 and below 1, shape (); None: the
+            problem's.
+        z_score: z itself in its place, at least 0, shape ().
+    """
+
+    confidence: Float[Array, ""] | None = eqx.field(
+        converter=as_optional_float, default=None
+    )
+    z_score: Float[Array, ""] | None = eqx.field(
+        converter=as_optional_float, default=None
+    )
+
+    def __check_init__(self) -> None:
+        """Check shapes and values."""
+        check_shape((), confidence=self.confidence, z_score=self.z_score)
+        validate_if_concrete(self)
+
+    @classmethod
+    def validate(cls, *, confidence: Any = None, z_score: Any = None) -> None:
+        """Raise ValueError for inadmissible numbers; takes scalars or columns."""
+        if confidence is not None:
+            _check_confidence(confidence)
+            if z_score is not None:
+                rule = "be left out where confidence is given"
+                raise InadmissibleError("z_score", rule, z_score)
+        if z_score is not None:
+            check_nonnegative(z_score=z_score)
+
+    @classmethod
+    def validate_for(
+        cls, problem: Any, *, confidence: Any = None, z_score: Any = None
+    ) -> None:
+        """Raise ValueError for lots, or for a confidence below one half."""
+        if problem.get("lot_size") is not None:
+            rule = "be left out for value at risk, whose plans are not in whole lots"
+            raise InadmissibleError("lot_size", rule, problem["lot_size"])
+        if confidence is None and z_score is None:
+            _check_confidence(problem.get("confidence", 0.95))
+
+    def solve(
+        self, problem: AlmgrenChriss, *, key: PRNGKeyArray | None = None
+    ) -> Solution[ValueAtRiskSchedule]:
+        """Solve one instance.
+
+        Returns:
+            The plan, with status `converged`, `degenerate` (all shares trade at once,
+            the implied risk aversion is infinite), `stalled` or `invalid_input`; the
+            residual is that of `2 lambda sqrt(V) = z`, relative.
+
+        Raises:
+            ValueError: for a problem in lots.
+        """
+        self.validate_for({"lot_size": problem.lot_size, "confidence": 0.95})
+        problem, is_valid = problem.admitted()
+        z_score = self.z_score
+        if z_score is None:
+            confidence = self.confidence
+            z_score = ndtri(problem.confidence if confidence is None else confidence)
+        z_score = z_score.astype(problem.shares.dtype)
+        is_valid = is_valid & (z_score >= 0) & jnp.isfinite(z_score)
+        z_score = jnp.where(is_valid, z_score, 0)
+
+        def plan_at(level: Array) -> Any:
+            return optimal_plan(replace_fields(problem, risk_aversion=jnp.exp(level)))
+
+        def excess(level: Array) -> Array:
+            std = jnp.sqrt(problem.variance(plan_at(level).plan.trades))
+            return 2 * jnp.exp(level) * std - z_score
+
+        without = replace_fields(problem, risk_aversion=jnp.zeros_like(z_score))
+        least = optimal_plan(without)
+        std = jnp.sqrt(problem.variance(least.plan.trades))
+        has_risk = (std > 0) & (z_score > 0)
+        # The variance falls from that without risk aversion: a bound on lambda.
+        lowest = jnp.where(has_risk, z_score, 1) / jnp.where(has_risk, 2 * std, 1)
+        low = jnp.log(lowest)
+        width = math.log(_MOST_FACTORS[z_score.dtype.itemsize])
+        level = bisect(excess, low, low + width)
+        found = plan_at(level)
+        residual = jnp.abs(excess(level)) / jnp.where(z_score > 0, z_score, 1)
+
+        limit = self._limit(problem)
+        can_trade = problem.caps[0] >= jnp.abs(problem.shares)
+        is_at_once = (z_score >= limit) & can_trade & (problem.shares != 0)
+        is_at_once = is_at_once & (problem.volatility > 0) & (z_score > 0)
+        at_once = problem.immediate_trades
+        parts = zip(
+            (found.plan.trades, found.plan.holdings),
+            (least.plan.trades, least.plan.holdings),
+            (at_once, jnp.append(problem.shares, jnp.zeros_like(at_once))),
+            strict=True,
+        )
+        trades, holdings = (
+            jnp.where(is_at_once, c, jnp.where(has_risk, a, b)) for a, b, c in parts
+        )
+        risk_aversion = jnp.where(has_risk, jnp.exp(level), 0)
+        risk_aversion = jnp.where(is_at_once, jnp.inf, risk_aversion)
+        residual = jnp.where(has_risk & ~is_at_once, residual, 0)
+        plan = ValueAtRiskSchedule(trades, holdings, risk_aversion, z_score)
+
+        tol = _ROUNDING * jnp.finfo(residual.dtype).eps
+        status = Status.where(residual <= tol, Status.converged, Status.stalled)
+        status = Status.where(is_at_once, Status.degenerate, status)
+        is_convex = jnp.where(has_risk, found.is_convex, least.is_convex) | is_at_once
+        is_valid = is_valid & is_convex
+        status = Status.where(is_valid, status, Status.invalid_input)
+        plan, residual = jax.tree.map(
+            lambda x: jnp.where(is_valid, x, jnp.nan), (plan, residual)
+        )
+        return Solution(plan, status, residual, jnp.zeros((), jnp.int32))
+
+    def _limit(self, problem: AlmgrenChriss) -> Float[Array, ""]:
+        """Return the least z for which trading all shares at once is optimal."""
+        if problem.num_periods == 1:
+            return jnp.zeros_like(problem.shares)
+        size = jnp.abs(problem.shares)
+        p = problem.exponent
+        power = jnp.where(size > 0, size, 1) ** p
+        marginal = (1 + p) * problem.impact_coefficients[0] * power
+        marginal = marginal - problem.permanent_impact * size
+        risk = problem.volatility * jnp.sqrt(problem.period_length)
+        return marginal / jnp.where(risk > 0, risk, 1)
+
+
+def _check_confidence(confidence: Any) -> None:
+    check_real(confidence=confidence)
+    check(
+        "be at least 0.5 and below 1 for value at risk",
+        lambda p: (p >= 0.5) & (p < 1),
+        confidence=confidence,
+    )
