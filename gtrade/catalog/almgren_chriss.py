@@ -1,5 +1,7 @@
 """Catalog entry of optimal execution after Almgren and Chriss."""
 
+import dataclasses
+
 from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
 
 _COLUMNS = (
@@ -72,7 +74,12 @@ _HEADLINE = (
     "value_at_risk",
     "optimality_gap",
 )
-_FIGURES = "gtrade.plotting.almgren_chriss:figures"
+_EVIDENCE = Evidence(
+    columns=_COLUMNS,
+    arrays=_ARRAYS,
+    headline=_HEADLINE,
+    figures="gtrade.plotting.almgren_chriss:figures",
+)
 
 ENTRY = ModelEntry(
     name="almgren-chriss",
@@ -218,7 +225,8 @@ ENTRY = ModelEntry(
                 ),
             ),
             precision="f64",
-            evidence=Evidence(
+            evidence=dataclasses.replace(
+                _EVIDENCE,
                 columns=(
                     Column(
                         "implied_risk_aversion",
@@ -228,15 +236,42 @@ ENTRY = ModelEntry(
                     ),
                     *_COLUMNS,
                 ),
-                arrays=_ARRAYS,
                 headline=("implied_risk_aversion", *_HEADLINE),
-                figures=_FIGURES,
+            ),
+            calls_lapack=False,
+        ),
+        SolverEntry(
+            "monte-carlo",
+            "gtrade.solvers.execution_monte_carlo:AlmgrenChrissMonteCarlo",
+            "The optimum, executed on random price paths.",
+            "the definition of the model",
+            (
+                Parameter(
+                    "num_paths",
+                    "integer",
+                    "price paths; at least 2",
+                    "paths",
+                    default=100_000,
+                ),
+                Parameter(
+                    "has_quantiles",
+                    "boolean",
+                    "whether value at risk is estimated, too: a dozen passes over the"
+                    " paths instead of one",
+                    default=True,
+                    is_static=True,
+                ),
+            ),
+            evidence=_EVIDENCE.with_simulation(
+                "expected_cost",
+                "variance",
+                "value_at_risk",
+                "conditional_value_at_risk",
+                headline=("expected_cost", "value_at_risk"),
             ),
             calls_lapack=False,
         ),
     ),
     verify="gtrade.verification.almgren_chriss:verify_almgren_chriss",
-    evidence=Evidence(
-        columns=_COLUMNS, arrays=_ARRAYS, headline=_HEADLINE, figures=_FIGURES
-    ),
+    evidence=_EVIDENCE,
 )

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from gtrade.numerics.precision import require_float64
 from gtrade.problems.almgren_chriss import AlmgrenChriss, ValueAtRiskSchedule
 from gtrade.problems.base import replace_fields
+from gtrade.simulation.simulated import answer_of, simulated_columns
 from gtrade.solution import Solution, has_value
 
 # Relative to the shares to trade: what rounding in a narrower solve leaves.
@@ -27,7 +28,8 @@ def verify_almgren_chriss(
     """Measure a plan; see the catalog for the columns."""
     del solver
     require_float64("verification")
-    plan = jax.tree.map(lambda x: x.astype(jnp.float64), solution.value)
+    answer = answer_of(solution.value)
+    plan = jax.tree.map(lambda x: x.astype(jnp.float64), answer)
     trades, holdings = plan.trades, plan.holdings
     tolerance = _SHARE_TOLERANCE * jnp.abs(problem.shares)
     missed = jnp.abs(trades.sum() - problem.shares)
@@ -81,7 +83,8 @@ def verify_almgren_chriss(
         "marginal_rates": rates,
     }
     columns |= {name: kept[name] for name in arrays}
-    return {name: jnp.where(has_answer, x, jnp.nan) for name, x in columns.items()}
+    columns = {name: jnp.where(has_answer, x, jnp.nan) for name, x in columns.items()}
+    return columns | simulated_columns(solution.value)
 
 
 def marginal_rates(
