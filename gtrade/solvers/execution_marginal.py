@@ -19,8 +19,8 @@ from gtrade.problems.almgren_chriss import AlmgrenChriss, ExecutionSchedule
 from gtrade.solution import Status
 
 _MAX_STEPS = 200
-# Newton steps for one period's trade; each doubles the digits.
-_INNER_STEPS = 8
+# Steps for one period's trade; each triples the digits.
+_INNER_STEPS = 6
 _MARGIN = 1e-3
 
 
@@ -93,7 +93,7 @@ def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
     eps = jnp.finfo(dtype).eps
 
     def step(state):
-        level, low, high, before = state
+        level, low, high, before, _ = state
         value, slope = evaluate(level)
         low = jnp.where(value > 0, low, level)
         high = jnp.where(value > 0, level, high)
@@ -105,17 +105,17 @@ def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
         is_done = (jnp.abs(value) <= 4 * eps) | is_narrow
         new = jnp.where(is_done, level, new)
         residual = jnp.where(is_done, 0, jnp.ones_like(value))
-        return (new, low, high, jnp.abs(value)), residual
+        return (new, low, high, jnp.abs(value), slope), residual
 
     infinity = jnp.full((), jnp.inf, dtype)
     even = fixed.slopes.max() * _power(jnp.ones_like(low) / num, fixed.exponent)
     start = jnp.clip(jnp.log(even), low, high)
     search = iterate_until(
-        step, (start, low, high, infinity), tol=0.5, max_steps=_MAX_STEPS
+        step, (start, low, high, infinity, low), tol=0.5, max_steps=_MAX_STEPS
     )
     level = jax.lax.stop_gradient(search.value[0])
     # One more step, in which derivatives pass: the implicit function theorem.
-    slope = jax.lax.stop_gradient(evaluate(level)[1])
+    slope = jax.lax.stop_gradient(search.value[4])
     is_steep = slope > 0
     change = jnp.where(is_steep, total(task, level, last), 0)
     level = level - change / jnp.where(is_steep, slope, 1)
@@ -126,12 +126,14 @@ def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
     share = share + missing * room / jnp.maximum(room.sum(), jnp.finfo(dtype).tiny)
     share = jnp.minimum(share, task.caps)
     has_plan = jnp.abs(jax.lax.stop_gradient(missing)) <= 1e4 * num * eps
-    trades = problem.shares * share
+    size = jnp.minimum(jnp.abs(problem.shares) * share, problem.caps)
     left = problem.shares * problem.holdings(share)[1:]
     holdings = jnp.append(problem.shares, left).at[-1].set(0)
-    is_convex = (floor == 0) | (total(fixed, low, whole) <= 0)
+    is_convex = jnp.ones((), bool)
+    if problem.impact_exponent is not None:
+        is_convex = (floor == 0) | (total(fixed, low, whole) <= 0)
     return MarginalSearch(
-        plan=ExecutionSchedule(trades, holdings),
+        plan=ExecutionSchedule(problem.side * size, holdings),
         is_found=(search.status == Status.converged) & has_plan & is_convex,
         is_convex=is_convex,
         num_steps=search.num_steps,
@@ -147,13 +149,23 @@ def _normalise(problem: AlmgrenChriss) -> _Normalised:
     factor = 1 / scale if exponent is None else size ** (1 - exponent) / scale
     risk = 2 * problem.risk_aversion * problem.volatility**2 * problem.period_length
     largest = float(jnp.finfo(size.dtype).max) / (4 * problem.num_periods**2)
+    slopes = (1 + problem.exponent) * coefficients / scale
+    drift = problem.permanent_impact * factor
+    # Where no cap binds, a trade may exceed all shares while they are searched for: a
+    # sum that is one in floating point would not tell one marginal cost from another.
+    most = jnp.full_like(slopes, 1 + _MARGIN)
+    if exponent is not None:
+        # But not as far as marginal costs begin to fall.
+        is_bent = (exponent < 1) & (drift > 0)
+        ratio = jnp.where(is_bent, exponent * slopes / drift, 1)
+        turn = ratio ** (1 / jnp.where(is_bent, 1 - exponent, 1))
+        most = jnp.where(is_bent, jnp.minimum(most, jnp.sqrt(turn)), most)
+    caps = jnp.where(jnp.isfinite(problem.caps), problem.caps, 2 * size)
     return _Normalised(
-        slopes=(1 + problem.exponent) * coefficients / scale,
-        drift=problem.permanent_impact * factor,
+        slopes=slopes,
+        drift=drift,
         risk=jnp.minimum(risk * factor, largest),
-        # Where nothing binds the trade may exceed all shares, or their sum, once it is
-        # one in floating point, would not tell one marginal cost from another.
-        caps=jnp.minimum(problem.caps / size, 1 + _MARGIN),
+        caps=jnp.minimum(caps / size, jax.lax.stop_gradient(most)),
         exponent=exponent,
     )
 
@@ -171,7 +183,7 @@ def _floor(task: _Normalised) -> Float[Array, ""]:
     above = jnp.where(is_bent, p - 1, 1)
     ratio = task.drift * (1 + p) / (2 * p * task.slopes)
     touch = jnp.minimum(jnp.where(is_bent, ratio, 0) ** (1 / above), task.caps)
-    tangent = task.slopes / (1 + p) * _power(touch, p - 1) - task.drift / 2
+    tangent = task.slopes / (1 + p) * _power(touch, p) - task.drift / 2 * touch
     return jnp.where(is_bent, jnp.minimum(tangent.max(), 0), 0)
 
 
@@ -205,28 +217,37 @@ def _trade_at(task: _Normalised, cost: Array, slope: Array, cap: Array) -> Array
     """Return the trade, up to the cap, whose marginal cost is given."""
     if task.exponent is None:
         return jnp.minimum(cost / (slope - task.drift), cap)
-    p, drift = task.exponent, task.drift
-    # Newton's method comes from below where the marginal cost is concave, from above
-    # where it is convex, and does not overshoot.
+    numbers = (cost, slope, task.exponent, task.drift)
+    trade = _inverted(*jax.lax.stop_gradient((*numbers, cap)))
+    # A last step, in which derivatives pass.
+    cost, slope, p, drift = numbers
+    size = jnp.where(trade > 0, trade, 1)
+    rate = slope * size ** (p - 1)
+    bend = jax.lax.stop_gradient(p * rate - drift)
+    change = (cost - (rate - drift) * size) / jnp.where(bend > 0, bend, 1)
+    new = size + jnp.where(bend > 0, change, 0)
+    return jnp.where(trade > 0, jnp.clip(new, 0, cap), 0)
+
+
+def _inverted(cost: Array, slope: Array, p: Array, drift: Array, cap: Array) -> Array:
+    """Solve `slope m^p - drift m = cost` for m where the left side increases in it."""
     is_convex = p > 1
     start = _power(jnp.maximum(cost, 0) / slope, 1 / p)
     bent = jnp.where(is_convex, drift / slope, 0)
     start = start + _power(bent, 1 / jnp.where(is_convex, p - 1, 1))
-    trade = jax.lax.stop_gradient(jnp.minimum(start, cap))
 
-    def improve(trade: Array, cost: Array, slope: Array, p: Array, drift: Array):
-        is_zero = trade <= 0
-        size = jnp.where(is_zero, 1, trade)
+    def improve(_: Array, trade: Array) -> Array:
+        # Expanded to second order, so that flat stretches are crossed as well.
+        size = jnp.where(trade > 0, trade, 1)
         rate = slope * size ** (p - 1)
-        bend = jax.lax.stop_gradient(p * rate - drift)
-        new = size - (rate * size - drift * size - cost) / bend
-        return jnp.where(is_zero, 0, jnp.clip(new, 0, cap))
+        short = cost - (rate - drift) * size
+        bend, turn = p * rate - drift, p * (p - 1) * rate / size
+        root = jnp.sqrt(jnp.maximum(bend**2 + 2 * turn * short, 0))
+        below = bend + root
+        new = size + 2 * short / jnp.where(below > 0, below, 1)
+        return jnp.where(trade > 0, jnp.clip(new, 0, cap), 0)
 
-    fixed = jax.lax.stop_gradient((cost, slope, p, drift))
-    for _ in range(_INNER_STEPS - 1):
-        trade = improve(trade, *fixed)
-    trade = jax.lax.stop_gradient(trade)
-    return improve(trade, cost, slope, p, drift)
+    return jax.lax.fori_loop(0, _INNER_STEPS, improve, jnp.minimum(start, cap))
 
 
 def _power(x: Array, exponent: Array | None) -> Array:
