@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     )
     from gtrade.solvers.correlated import CorrelatedLP as CorrelatedLP
     from gtrade.solvers.double_oracle import DoubleOracle as DoubleOracle
+    from gtrade.solvers.execution_monte_carlo import (
+        AlmgrenChrissMonteCarlo as AlmgrenChrissMonteCarlo,
+    )
+    from gtrade.solvers.execution_program import ExecutionProgram as ExecutionProgram
+    from gtrade.solvers.execution_value_at_risk import ValueAtRisk as ValueAtRisk
     from gtrade.solvers.fractional_nash import FractionalNash as FractionalNash
     from gtrade.solvers.ftpl import FTPL as FTPL
     from gtrade.solvers.gradient_play import GradientPlay as GradientPlay
@@ -93,6 +98,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AlmgrenChriss": "gtrade.problems.almgren_chriss",
     "AlmgrenChrissClosedForm": "gtrade.solvers.almgren_chriss",
+    "AlmgrenChrissMonteCarlo": "gtrade.solvers.execution_monte_carlo",
     "BackwardInduction": "gtrade.solvers.backward_induction",
     "BayesFilter": "gtrade.solvers.bayes_filter",
     "BestResponseDynamics": "gtrade.solvers.best_response",
@@ -101,6 +107,7 @@ _HOMES = {
     "CorrelatedLP": "gtrade.solvers.correlated",
     "DoubleOracle": "gtrade.solvers.double_oracle",
     "DualAveraging": "gtrade.solvers.position_learners",
+    "ExecutionProgram": "gtrade.solvers.execution_program",
     "FTPL": "gtrade.solvers.ftpl",
     "FeedbackPositionGame": "gtrade.problems.feedback_position",
     "FractionalNash": "gtrade.solvers.fractional_nash",
@@ -134,6 +141,7 @@ _HOMES = {
     "TransientImpact": "gtrade.problems.transient_impact",
     "TransientLinearSystem": "gtrade.solvers.transient_impact",
     "UncertainImpact": "gtrade.problems.uncertain_impact",
+    "ValueAtRisk": "gtrade.solvers.execution_value_at_risk",
     "best_response": "gtrade.responses.separable",
     "continuous_limit": "gtrade.problems.kyle_limit",
     "estimate": "gtrade.estimating",

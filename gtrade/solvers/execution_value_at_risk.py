@@ -1,13 +1,13 @@
 """Plans of least value at risk: the frontier, searched for one point."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from gtrade._arrays import as_optional_float
 from gtrade._checks import (
@@ -17,8 +17,11 @@ from gtrade._checks import (
     check_real,
     check_shape,
 )
-from gtrade.numerics.bisection import bisect
-from gtrade.problems.almgren_chriss import AlmgrenChriss, ValueAtRiskSchedule
+from gtrade.problems.almgren_chriss import (
+    AlmgrenChriss,
+    ExecutionSchedule,
+    ValueAtRiskSchedule,
+)
 from gtrade.problems.base import replace_fields, validate_if_concrete
 from gtrade.solution import Solution, Status
 from gtrade.solvers.almgren_chriss import optimal_plan
@@ -26,7 +29,32 @@ from gtrade.solvers.base import AbstractSolver
 
 # Factors of the risk aversion of an even plan that are searched, by float width.
 _MOST_FACTORS = {4: 1e15, 8: 1e24}
+_HALVINGS = 66  # after which neighbouring numbers are left
 _ROUNDING = 1e6
+
+
+class _Search(NamedTuple):
+    """Where a search along the frontier is, with logarithms of risk aversions.
+
+    Attributes:
+        low: too little, or the least there is.
+        high: too much.
+        next: to be looked at.
+        level: the last one looked at.
+        plan: its plan.
+        std: standard deviation of its shortfall.
+        has_risk: whether plans differ in risk at all.
+        is_convex: whether the plan is the optimum.
+    """
+
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    next: Float[Array, ""]
+    level: Float[Array, ""]
+    plan: ExecutionSchedule
+    std: Float[Array, ""]
+    has_risk: Bool[Array, ""]
+    is_convex: Bool[Array, ""]
 
 
 class ValueAtRisk(AbstractSolver):
@@ -100,49 +128,67 @@ class ValueAtRisk(AbstractSolver):
         is_valid = is_valid & (z_score >= 0) & jnp.isfinite(z_score)
         z_score = jnp.where(is_valid, z_score, 0)
 
-        def plan_at(level: Array) -> Any:
-            return optimal_plan(replace_fields(problem, risk_aversion=jnp.exp(level)))
-
-        def excess(level: Array) -> Array:
-            std = jnp.sqrt(problem.variance(plan_at(level).plan.trades))
-            return 2 * jnp.exp(level) * std - z_score
-
-        without = replace_fields(problem, risk_aversion=jnp.zeros_like(z_score))
-        least = optimal_plan(without)
-        std = jnp.sqrt(problem.variance(least.plan.trades))
-        has_risk = (std > 0) & (z_score > 0)
-        # The variance falls from that without risk aversion: a bound on lambda.
-        lowest = jnp.where(has_risk, z_score, 1) / jnp.where(has_risk, 2 * std, 1)
-        low = jnp.log(lowest)
         width = math.log(_MOST_FACTORS[z_score.dtype.itemsize])
-        level = bisect(excess, low, low + width)
-        found = plan_at(level)
-        residual = jnp.abs(excess(level)) / jnp.where(z_score > 0, z_score, 1)
+
+        def search(i: Array, state: _Search) -> _Search:
+            """Look at a risk aversion: none at first, then the middle of a bracket."""
+            tried = replace_fields(problem, risk_aversion=jnp.exp(state.next))
+            found = optimal_plan(tried)
+            std = jnp.sqrt(problem.variance(found.plan.trades))
+            has_risk = jnp.where(i == 0, (std > 0) & (z_score > 0), state.has_risk)
+            is_high = 2 * jnp.exp(state.next) * std > z_score
+            low = jnp.where(is_high, state.low, state.next)
+            high = jnp.where(is_high, state.next, state.high)
+            # The variance falls from that without risk aversion: a bound on lambda.
+            least = jnp.where(has_risk, z_score, 1) / jnp.where(has_risk, 2 * std, 1)
+            low = jnp.where(i == 0, jnp.log(least), low)
+            high = jnp.where(i == 0, low + width, high)
+            middle = jnp.where(has_risk, low + (high - low) / 2, -jnp.inf)
+            return _Search(
+                low,
+                high,
+                middle,
+                state.next,
+                found.plan,
+                std,
+                has_risk,
+                found.is_convex,
+            )
+
+        nothing = jnp.zeros_like(z_score)
+        start = _Search(
+            low=nothing,
+            high=nothing,
+            next=nothing - jnp.inf,
+            level=nothing,
+            plan=ExecutionSchedule(
+                problem.even_trades, problem.holdings(problem.even_trades)
+            ),
+            std=nothing,
+            has_risk=nothing > 0,
+            is_convex=nothing == 0,
+        )
+        found = jax.lax.fori_loop(0, _HALVINGS, search, start)
+        risk_aversion = jnp.exp(found.level)
+        residual = jnp.abs(2 * risk_aversion * found.std - z_score)
+        residual = residual / jnp.where(z_score > 0, z_score, 1)
 
         limit = self._limit(problem)
         can_trade = problem.caps[0] >= jnp.abs(problem.shares)
         is_at_once = (z_score >= limit) & can_trade & (problem.shares != 0)
         is_at_once = is_at_once & (problem.volatility > 0) & (z_score > 0)
         at_once = problem.immediate_trades
-        parts = zip(
-            (found.plan.trades, found.plan.holdings),
-            (least.plan.trades, least.plan.holdings),
-            (at_once, jnp.append(problem.shares, jnp.zeros_like(at_once))),
-            strict=True,
-        )
-        trades, holdings = (
-            jnp.where(is_at_once, c, jnp.where(has_risk, a, b)) for a, b, c in parts
-        )
-        risk_aversion = jnp.where(has_risk, jnp.exp(level), 0)
+        nothing_left = jnp.append(problem.shares, jnp.zeros_like(at_once))
+        trades = jnp.where(is_at_once, at_once, found.plan.trades)
+        holdings = jnp.where(is_at_once, nothing_left, found.plan.holdings)
         risk_aversion = jnp.where(is_at_once, jnp.inf, risk_aversion)
-        residual = jnp.where(has_risk & ~is_at_once, residual, 0)
+        residual = jnp.where(found.has_risk & ~is_at_once, residual, 0)
         plan = ValueAtRiskSchedule(trades, holdings, risk_aversion, z_score)
 
         tol = _ROUNDING * jnp.finfo(residual.dtype).eps
         status = Status.where(residual <= tol, Status.converged, Status.stalled)
         status = Status.where(is_at_once, Status.degenerate, status)
-        is_convex = jnp.where(has_risk, found.is_convex, least.is_convex) | is_at_once
-        is_valid = is_valid & is_convex
+        is_valid = is_valid & (found.is_convex | is_at_once)
         status = Status.where(is_valid, status, Status.invalid_input)
         plan, residual = jax.tree.map(
             lambda x: jnp.where(is_valid, x, jnp.nan), (plan, residual)
