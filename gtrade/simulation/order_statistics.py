@@ -120,7 +120,8 @@ def _count_below(sampler, key, count, name, bounds, size):
         outcome = jnp.where(places < count - done, outcome, jnp.inf)
 
         def compare(outcome, bounds):
-            is_below = outcome < bounds[..., None]
+            row = outcome.reshape((1,) * bounds.ndim + (-1,))
+            is_below = row < bounds[..., None]
             return is_below.sum(axis=-1, dtype=jnp.int32)
 
         return done + size, counts + fenced(compare)(outcome, bounds)
@@ -134,6 +135,7 @@ def _select(count_below, ranks, dtype):
     bits = jnp.finfo(dtype).bits
     kind = jnp.dtype(f"uint{bits}")
     steps = jnp.arange(1, 2**_DIGIT_BITS).astype(kind)
+    steps = steps.reshape((1,) * ranks.ndim + (-1,))
 
     def find_digit(i, found):
         shift = (bits - _DIGIT_BITS * (i + 1)).astype(kind)
