@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from gtrade.plotting import style
 from gtrade.plotting.panels import draw_all, rows_by_point
 from gtrade.plotting.points import Layout, Results, lay_out, mean_and_error
+from gtrade.plotting.positions import outcomes
 
 _MOST_PLANS = 6
 
@@ -19,7 +20,8 @@ def figures(table: Results) -> dict[str, Figure]:
     Args:
         table: of a finished or unfinished run, from `gtrade.load`.
     """
-    return draw_all(table, {"frontier": frontier, "schedules": schedules})
+    makers = {"frontier": frontier, "schedules": schedules, "outcomes": outcomes}
+    return draw_all(table, makers)
 
 
 def frontier(table: Results) -> Figure | None:
@@ -57,18 +59,17 @@ def frontier(table: Results) -> Figure | None:
             )
             last = own[-1] if risk[own[-1]] > risk[own[0]] else own[0]
             ends.append((risk[last] / unit, cost[last] / unit, line.label, colour))
-        shown = layout.lines[0].members[-1]
         axes.annotate(
-            "equal trades",
-            (even_risk[shown] / unit, even_cost[shown] / unit),
-            xytext=(-4, 9),
-            textcoords="offset points",
+            "squares: equal trades",
+            (0.98, 0.97),
+            xycoords="axes fraction",
             ha="right",
+            va="top",
             fontsize=8,
             color=style.GREY,
         )
-        axes.set_xlabel(f"standard deviation of the shortfall ({word}currency)")
-        axes.set_ylabel(f"expected shortfall ({word}currency)")
+        axes.set_xlabel(f"standard deviation of the shortfall ({word}currency units)")
+        axes.set_ylabel(f"expected shortfall ({word}currency units)")
         axes.set_xlim(left=0)
         style.label_ends(axes, [end for end in ends if end[2]])
     return figure
