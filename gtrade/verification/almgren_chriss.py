@@ -77,8 +77,9 @@ def verify_almgren_chriss(
         implied = jnp.where(is_risky, z_score / (2 * std), 0)
         columns["implied_risk_aversion"] = implied
         columns["half_life"] = replace_fields(problem, risk_aversion=implied).half_life
+    periods = jnp.arange(problem.num_periods + 1, dtype=jnp.float64)
     kept = {
-        "times": jnp.linspace(0, problem.horizon, problem.num_periods + 1),
+        "times": periods * problem.horizon / problem.num_periods,
         "period_costs": problem.period_costs(trades),
         "marginal_rates": rates,
     }
