@@ -66,12 +66,18 @@ class Answer(NamedTuple):
 
 def optimal_plan(problem: AlmgrenChriss) -> Answer:
     """Return the optimum of an admissible instance."""
+    true, zero = jnp.ones((), bool), jnp.zeros((), jnp.int32)
+    if problem.num_periods == 1:  # there is one plan, whatever the costs
+        trades = problem.immediate_trades
+        plan = ExecutionSchedule(
+            trades, jnp.append(problem.shares, jnp.zeros_like(trades))
+        )
+        return Answer(plan, jnp.zeros_like(problem.shares), true, true, zero)
     if problem.lot_size is not None:
         lots = lot_schedule(problem)
         return Answer(
             lots.plan, lots.gain, lots.is_found, lots.is_convex, lots.num_steps
         )
-    true, zero = jnp.ones((), bool), jnp.zeros((), jnp.int32)
     is_linear = problem.impact_exponent is None and problem.max_participation is None
     if is_linear:
         is_even = problem.volumes is None or problem.scales_with_volume is False

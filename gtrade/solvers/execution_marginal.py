@@ -57,10 +57,10 @@ class _Normalised(NamedTuple):
 def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
     """Return the optimum of an admissible instance, differentiable in its numbers.
 
-    For an exponent above one permanent impact bends the cost of small trades down. The
-    plan is then found where every trade costs the less per share the smaller it is
-    made (at least where half the marginal permanent impact is below that of temporary
-    impact): its cost is that of the convex envelope, and no plan costs less.
+    For an exponent above one permanent impact bends the cost of small trades down: the
+    cost per share falls with the trade up to some size, and rises beyond it. The plan
+    is then found where all its trades are beyond: there the cost is that of its convex
+    envelope, and no plan costs less. Otherwise there is none (`is_convex`).
     """
     task = _normalise(problem)
     fixed = jax.lax.stop_gradient(task)
@@ -68,7 +68,8 @@ def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
     floor = _floor(fixed)
     low = jnp.asarray(0.98 * math.log(float(jnp.finfo(dtype).tiny)), dtype)
     top = fixed.slopes * _power(fixed.caps, fixed.exponent) - fixed.drift * fixed.caps
-    high = jnp.maximum(jnp.log(top.max() - floor) + 0.1, low + 1)
+    reach = jnp.maximum(top.max() - floor, jnp.finfo(dtype).tiny)
+    high = jnp.maximum(jnp.log(reach) + 0.1, low + 1)
 
     def total(task: _Normalised, level: Array, last: Array) -> Array:
         return jnp.log(_plan_from(task, level, last).sum())
@@ -132,9 +133,11 @@ def marginal_schedule(problem: AlmgrenChriss) -> MarginalSearch:
     is_convex = jnp.ones((), bool)
     if problem.impact_exponent is not None:
         is_convex = (floor == 0) | (total(fixed, low, whole) <= 0)
+        is_convex = is_convex | (problem.shares == 0)
+    is_found = (search.status == Status.converged) & has_plan & is_convex
     return MarginalSearch(
         plan=ExecutionSchedule(problem.side * size, holdings),
-        is_found=(search.status == Status.converged) & has_plan & is_convex,
+        is_found=is_found | (problem.shares == 0),
         is_convex=is_convex,
         num_steps=search.num_steps,
     )

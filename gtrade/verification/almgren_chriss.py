@@ -132,14 +132,15 @@ def linear_gap(
     an infinite bound.
     """
     size = problem.side * trades
-    total = jnp.abs(problem.shares)
+    total = size.sum()  # of this plan: narrower solves miss the last digits of it
     order = jnp.argsort(rates)
     most = jnp.minimum(problem.caps, total)[order]
     filled = jnp.cumsum(most) - most
     cheapest = jnp.clip(total - filled, 0, most)
     above = (rates - rates.min())[order]
     gap = (above * (size[order] - cheapest)).sum()
-    return jnp.where(_supports_tangents(problem, size).all(), gap, jnp.inf)
+    is_bound = _supports_tangents(problem, size).all() | (problem.num_periods == 1)
+    return jnp.where(is_bound, gap, jnp.inf)
 
 
 def _supports_tangents(
@@ -150,8 +151,8 @@ def _supports_tangents(
     is_positive = size > 0
     bend = 2 * p * coefficients * jnp.where(is_positive, size, 1) ** (p - 1)
     is_full = size >= problem.caps * (1 - _FULL)
-    fits = (bend >= gamma) | is_full | (problem.shares == 0)
-    return (p <= 1) | (gamma == 0) | (is_positive & fits)
+    fits = is_positive & ((bend >= gamma) | is_full)
+    return (p <= 1) | (gamma == 0) | (problem.shares == 0) | fits
 
 
 def swap_gap(

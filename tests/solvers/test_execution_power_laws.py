@@ -9,7 +9,7 @@ import scipy.optimize
 import gtrade
 from gtrade.solution import status_names
 from tests.problems.test_almgren_chriss import PUBLISHED
-from tests.solvers.test_almgren_chriss import batch, solve
+from tests.solvers.test_almgren_chriss import CLOSED_FORM, batch, solve
 from tests.solvers.test_execution_variants import BASE, VOLUMES
 
 
@@ -142,3 +142,13 @@ def test_barely_convex_costs_are_solved(in_float64, p):
         )
         assert (status_names(solution.status) == "converged").all()
         assert (np.asarray(solution.residual) < 1e-11).all()
+
+
+@pytest.mark.parametrize("change", [{"num_periods": 1}, {"shares": 0.0}])
+def test_where_there_is_one_plan_costs_do_not_matter(in_float64, change):
+    extra = {"impact_exponent": 2.0, "temporary_impact": 1e-7}
+    problem, plan = solve(**{**BASE, **extra, **change})
+    wanted = [700.0] if "num_periods" in change else np.zeros(6)
+    np.testing.assert_array_equal(plan.trades, wanted)
+    columns = gtrade.verify(problem, gtrade.solve(problem, CLOSED_FORM))
+    assert columns["optimality_gap"] == 0
