@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from gtrade.estimating import estimate as estimate
     from gtrade.estimating import estimate_quantiles as estimate_quantiles
     from gtrade.problems.almgren_chriss import AlmgrenChriss as AlmgrenChriss
+    from gtrade.problems.almgren_chriss_portfolio import (
+        AlmgrenChrissPortfolio as AlmgrenChrissPortfolio,
+    )
     from gtrade.problems.base import make_batch as make_batch
     from gtrade.problems.bimatrix import BimatrixGame as BimatrixGame
     from gtrade.problems.discrete_trading import TradingGame as TradingGame
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from gtrade.solution import status_names as status_names
     from gtrade.solvers.almgren_chriss import (
         AlmgrenChrissClosedForm as AlmgrenChrissClosedForm,
+    from gtrade.solvers.almgren_chriss_portfolio import (
+        PortfolioClosedForm as PortfolioClosedForm,
     )
     from gtrade.solvers.backward_induction import BackwardInduction as BackwardInduction
     from gtrade.solvers.backward_induction import OpenLoop as OpenLoop
@@ -99,6 +104,7 @@ _HOMES = {
     "AlmgrenChriss": "gtrade.problems.almgren_chriss",
     "AlmgrenChrissClosedForm": "gtrade.solvers.almgren_chriss",
     "AlmgrenChrissMonteCarlo": "gtrade.solvers.execution_monte_carlo",
+    "AlmgrenChrissPortfolio": "gtrade.problems.almgren_chriss_portfolio",
     "BackwardInduction": "gtrade.solvers.backward_induction",
     "BayesFilter": "gtrade.solvers.bayes_filter",
     "BestResponseDynamics": "gtrade.solvers.best_response",
@@ -126,6 +132,7 @@ _HOMES = {
     "MirrorDescent": "gtrade.solvers.position_learners",
     "OpenLoop": "gtrade.solvers.backward_induction",
     "PerturbedLeader": "gtrade.solvers.position_learners",
+    "PortfolioClosedForm": "gtrade.solvers.almgren_chriss_portfolio",
     "PositionBuilding": "gtrade.problems.position_building",
     "PowerLawClosedForm": "gtrade.solvers.power_law_closed_form",
     "PowerLawNewton": "gtrade.solvers.power_law_newton",

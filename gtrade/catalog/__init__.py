@@ -18,6 +18,7 @@ MODELS = {
     "kyle": "gtrade.catalog.kyle",
     "kyle-sequential": "gtrade.catalog.kyle_sequential",
     "almgren-chriss": "gtrade.catalog.almgren_chriss",
+    "almgren-chriss-portfolio": "gtrade.catalog.almgren_chriss_portfolio",
 }
 
 
