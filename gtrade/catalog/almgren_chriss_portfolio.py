@@ -128,14 +128,14 @@ ENTRY = ModelEntry(
                 " upper bound on what another schedule would save in all",
                 "currency",
             ),
+            Column("even_cost", "expected cost of equal trades", "currency"),
+            Column("even_variance", "its variance", "currency^2"),
             Column(
-                "even_objective", "objective of equal trades in all periods", "currency"
-            ),
-            Column(
-                "immediate_objective",
-                "objective of selling all in the first period",
+                "immediate_cost",
+                "expected cost of trading all in the first period",
                 "currency",
             ),
+            Column("immediate_variance", "its variance", "currency^2"),
         ),
         arrays=(
             Column(

@@ -51,6 +51,7 @@ def verify_portfolio(
     mean, variance = problem.expected_cost(trades), problem.variance(trades)
     spread = jnp.sqrt(variance)
     quantile, level = ndtri(problem.confidence), problem.confidence
+    even, immediate = problem.even_trades, problem.immediate_trades
     least_fixed = (jnp.abs(problem.shares) * problem.fixed_costs).sum()
     columns = {
         "expected_cost": mean,
@@ -65,8 +66,10 @@ def verify_portfolio(
         "round_trip_cost": jnp.maximum(
             problem.paid_fixed_cost(trades) - least_fixed, 0
         ),
-        "even_objective": problem.objective(problem.even_trades),
-        "immediate_objective": problem.objective(problem.immediate_trades),
+        "even_cost": problem.expected_cost(even),
+        "even_variance": problem.variance(even),
+        "immediate_cost": problem.expected_cost(immediate),
+        "immediate_variance": problem.variance(immediate),
     }
     has_answer = has_value(solution.status) & is_valid & is_schedule.all()
     kept = {
