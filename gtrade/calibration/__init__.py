@@ -1,4 +1,1 @@
-"""From data to the numbers of a model: estimators on arrays."""
-
-from gtrade.calibration.estimators import *  # noqa: F403
-from gtrade.calibration.estimators import __all__ as __all__
+"""Numbers of a market from its data, and plans that learn them as they go."""

@@ -90,6 +90,32 @@ def sinh_profile(
     )
 
 
+def first_change(
+    curvature: Float[Array, "..."], num_steps: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Return the first change, x_0 - x_1, for any number of steps, traced ones too.
+
+    With as many steps as are left, it is the share of what is left that goes next: who
+    takes it again and again follows the whole profile.
+
+    Args:
+        curvature: c >= 0 a step, any shape.
+        num_steps: at least 1, whole numbers, the same shape and dtype.
+    """
+    curvature = jnp.minimum(curvature, jnp.finfo(curvature.dtype).max)
+    squared = squared_decay(curvature)
+    is_small = num_steps**2 * squared <= _SERIES_UP_TO**2
+
+    small = jnp.where(is_small, squared, 0)
+    whole = num_steps * _polynomial(_SINH_OVER_ARGUMENT, num_steps**2 * small)
+    series = _polynomial(_COSH, (num_steps - 0.5) ** 2 * small) / whole
+    series *= _polynomial(_SINH_OVER_ARGUMENT, small / 4)
+
+    rate = decay_per_step(jnp.where(is_small, 1, curvature))
+    change = (1 + jnp.exp(-2 * rate * (num_steps - 0.5))) * -jnp.expm1(-rate)
+    return jnp.where(is_small, series, change / -jnp.expm1(-2 * rate * num_steps))
+
+
 def _polynomial(
     coefficients: tuple[float, ...], x: Float[Array, "..."]
 ) -> Float[Array, "..."]:

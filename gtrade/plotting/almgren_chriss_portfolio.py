@@ -74,8 +74,8 @@ def finding(paths: dict[int, np.ndarray], names: dict[int, str]) -> str:
         return "Every asset is traded in one direction only"
     where = f" (at {names[point]})" if names[point] else ""
     return (
-        f"Asset {asset + 1} hedges: {turns[point][asset]:,.3g} shares of it are traded"
-        f" there and back{where}"
+        f"Asset {asset + 1} hedges: {_number(turns[point][asset])} shares of it are"
+        f" traded there and back{where}"
     )
 
 
@@ -114,3 +114,7 @@ def label_assets(axes: Axes, path: np.ndarray) -> None:
             fontsize=8,
             color=colour,
         )
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"

@@ -8,7 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gtrade.numerics.sinh_profile import decay_per_step, sinh_profile, squared_decay
+from gtrade.numerics.sinh_profile import (
+    decay_per_step,
+    first_change,
+    sinh_profile,
+    squared_decay,
+)
 
 CURVATURES = [0.0, 1e-30, 1e-14, 1e-7, 1e-3, 0.00999, 0.0101, 0.3, 5.0, 1e4, 1e30]
 
@@ -84,3 +89,25 @@ def test_decay_inverts_its_definition(in_float64):
     np.testing.assert_allclose(4 * np.sinh(rho / 2) ** 2, curvature, rtol=1e-13)
     np.testing.assert_allclose(squared_decay(curvature), rho**2, rtol=1e-14)
     assert jax.grad(squared_decay)(jnp.zeros(())) == 1
+
+
+def test_the_first_change_again_and_again_is_the_profile(in_float64):
+    """With traced numbers of steps, and derivatives where there is no curve."""
+    curvatures = jnp.array(CURVATURES)
+    wanted, _ = jax.vmap(lambda c: sinh_profile(c, 30))(curvatures)
+    left = jnp.ones_like(curvatures)
+    for j, steps in enumerate(range(30, 0, -1)):
+        steps = jnp.full_like(curvatures, steps)
+        left = left * (1 - first_change(curvatures, steps))
+        np.testing.assert_allclose(left, wanted[:, j + 1], rtol=1e-11, atol=1e-14)
+    slope = jax.grad(first_change)(jnp.zeros(()), jnp.asarray(3.0))
+    back, _ = jax.jacfwd(lambda c: sinh_profile(c, 3))(jnp.zeros(()))
+    np.testing.assert_allclose(slope, -back[1], rtol=1e-13)
+
+
+def test_the_first_change_in_single_precision():
+    steps = jnp.arange(1, 9, dtype=jnp.float32)
+    found = first_change(jnp.full(8, 0.3, jnp.float32), steps)
+    wanted = [reference(np.float32(0.3), n)[1][0] for n in range(1, 9)]
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
