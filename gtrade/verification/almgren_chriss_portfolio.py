@@ -20,6 +20,7 @@ from gtrade.problems.almgren_chriss_portfolio import (
     AlmgrenChrissPortfolio,
     PortfolioSchedule,
 )
+from gtrade.simulation.simulated import answer_of, simulated_columns
 from gtrade.solution import Solution, has_value
 
 # Relative to what an asset's holdings can be: what rounding in a narrower solve leaves.
@@ -29,14 +30,15 @@ _TOLERANCE = 1e-3
 def verify_portfolio(
     problem: AlmgrenChrissPortfolio,
     solver: Any,
-    solution: Solution[PortfolioSchedule],
+    solution: Solution,
     arrays: tuple[str, ...] = (),
 ) -> dict[str, Array]:
     """Measure a schedule; see the catalog for the columns."""
     del solver
     require_float64("verification")
     problem, is_valid = problem.admitted()
-    value = jax.tree.map(lambda x: x.astype(jnp.float64), solution.value)
+    answer: PortfolioSchedule = answer_of(solution.value)
+    value = jax.tree.map(lambda x: x.astype(jnp.float64), answer)
     size = _sizes(problem)
     missing = problem.shares - value.trades.sum(axis=0)
     # What a narrower solve misses of the shares is traded evenly before costs are read.
@@ -77,7 +79,8 @@ def verify_portfolio(
         "risks": _risks_of(problem, holdings),
     }
     columns = columns | {name: kept[name] for name in arrays}
-    return {n: jnp.where(has_answer, x, jnp.nan) for n, x in columns.items()}
+    columns = {n: jnp.where(has_answer, x, jnp.nan) for n, x in columns.items()}
+    return columns | simulated_columns(solution.value)
 
 
 def optimality(

@@ -14,6 +14,7 @@ from gtrade.calibration.impact_filter import (
     init_slope,
     update_slope,
 )
+from tests.references.almgren_chriss import regression_posterior
 
 TAU, EPSILON, FILL_NOISE, PRICE_NOISE = 0.25, 0.05, 0.02, 0.4
 ETA, GAMMA = 2e-4, 3e-5
@@ -43,13 +44,10 @@ def known():
     return {name: jnp.asarray(x) for name, x in KNOWN.items()}
 
 
-def regression(regressor, response, noise, prior):
-    """Least squares with the prior as one more observation."""
-    mean, std = prior
-    rows = np.append(regressor / noise, 1 / std)[:, None]
-    right = np.append(response / noise, mean / std if np.isfinite(std) else 0.0)
-    (slope,), *_ = np.linalg.lstsq(rows, right, rcond=None)
-    return slope, 1 / np.sqrt((rows**2).sum())
+def least_squares(regressor, response, noise):
+    """Return slope and standard error of a regression through the origin."""
+    information = (regressor**2).sum() / noise**2
+    return regressor @ response / (regressor**2).sum(), 1 / np.sqrt(information)
 
 
 @pytest.mark.parametrize("std", [np.inf, 1e-5])
@@ -61,10 +59,17 @@ def test_one_by_one_is_all_at_once(in_float64, std):
     n, before, fill, after = (np.array(x) for x in jax.tree.leaves(seen))
     slippage = before - fill - EPSILON * np.sign(n)
     slippage[3] = 0.0  # nothing was traded: no fill either
-    wanted = {
-        "temporary": regression(n / TAU, slippage, FILL_NOISE, prior),
-        "permanent": regression(n, before - after, PRICE_NOISE, prior),
+    rows = {
+        "temporary": (n / TAU, slippage, FILL_NOISE),
+        "permanent": (n, before - after, PRICE_NOISE),
     }
+    wanted = {}
+    for name, (x, y, noise) in rows.items():
+        if np.isinf(std):
+            wanted[name] = least_squares(x, y, noise)
+        else:
+            mean, variance = regression_posterior(x, y, 1e-4, std**2, noise**2)
+            wanted[name] = mean, np.sqrt(variance)
     for name, (mean, spread) in wanted.items():
         belief = getattr(last, name)
         np.testing.assert_allclose(belief.mean, mean, rtol=1e-12)

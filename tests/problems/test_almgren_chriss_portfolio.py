@@ -7,8 +7,8 @@ import pytest
 
 import gtrade
 from gtrade._checks import InadmissibleError
-from tests.references import portfolio as reference
-from tests.solvers.portfolios import THREE, make
+from tests.references.almgren_chriss import portfolio_moments
+from tests.solvers.portfolios import THREE, make, market
 
 
 def test_costs_follow_from_fills(x64):
@@ -17,13 +17,13 @@ def test_costs_follow_from_fills(x64):
     trades += (np.array(THREE["shares"]) - trades.sum(axis=0)) / 6
     problem = make()
     found = jnp.asarray(trades, problem.shares.dtype)
-    mean, variance = reference.cost(trades, THREE)
+    mean, variance = portfolio_moments(trades, market(THREE))
     rtol = 1e-12 if x64 else 1e-5
     np.testing.assert_allclose(problem.expected_cost(found), mean, rtol=rtol)
     np.testing.assert_allclose(problem.variance(found), variance, rtol=rtol)
     wanted = mean + THREE["risk_aversion"] * variance
     np.testing.assert_allclose(problem.objective(found), wanted, rtol=rtol)
-    bare, _ = reference.cost(trades, THREE, with_fixed=False)
+    bare, _ = portfolio_moments(trades, market(THREE | {"fixed_cost": None}))
     np.testing.assert_allclose(problem.impact_cost(found), bare, rtol=rtol)
 
 

@@ -17,6 +17,15 @@ THREE = {
 }
 
 
+def market(numbers):
+    """Return what references take: horizon, covariance, impacts, fixed cost."""
+    size = len(numbers["shares"])
+    names = ("horizon", "covariance", "permanent_impact", "temporary_impact")
+    fixed = numbers.get("fixed_cost")
+    fixed = np.zeros(size) if fixed is None else fixed
+    return *(np.asarray(numbers[n], float) for n in names), np.asarray(fixed, float)
+
+
 def make(num_periods=6, **changes):
     return gtrade.AlmgrenChrissPortfolio(
         num_periods=num_periods, **{**THREE, **changes}

@@ -9,8 +9,8 @@ import gtrade
 from gtrade.problems.base import replace_fields
 from gtrade.solution import status_names
 from gtrade.solvers.almgren_chriss_portfolio import optimal_schedule
-from tests.references import portfolio as reference
-from tests.solvers.portfolios import THREE, make, random
+from tests.references.almgren_chriss import portfolio_schedule
+from tests.solvers.portfolios import THREE, make, market, random
 
 SOLVER = gtrade.PortfolioClosedForm()
 
@@ -28,7 +28,8 @@ def trades_of(**changes):
 @pytest.mark.parametrize("num_periods", [1, 2, 6])
 def test_agrees_with_a_dense_program(in_float64, num_periods):
     solution = solve(make(num_periods))
-    wanted = reference.optimum(THREE, num_periods)
+    shares, aversion = THREE["shares"], THREE["risk_aversion"]
+    wanted = portfolio_schedule(shares, num_periods, market(THREE), aversion)
     np.testing.assert_allclose(solution.value.trades, wanted, rtol=1e-9, atol=1e-8)
     points = np.concatenate([np.cumsum(wanted[::-1], axis=0)[::-1], np.zeros((1, 3))])
     np.testing.assert_allclose(solution.value.holdings, points, atol=1e-8)

@@ -8,10 +8,13 @@ from scipy.stats import norm
 import gtrade
 from gtrade.problems.almgren_chriss_portfolio import PortfolioSchedule
 from gtrade.solution import Solution, Status
-from tests.references import portfolio as reference
-from tests.solvers.portfolios import THREE, make
+from tests.references.almgren_chriss import portfolio_moments, portfolio_schedule
+from tests.solvers.portfolios import THREE, make, market
 
 SHARES = np.array(THREE["shares"])
+MARKET = market(THREE)
+BARE = market(THREE | {"fixed_cost": None})  # without fixed cost
+AVERSION = THREE["risk_aversion"]
 SOLVER = gtrade.PortfolioClosedForm()
 
 
@@ -34,15 +37,14 @@ def random_trades(seed=2):
 def test_the_gap_is_what_the_optimum_saves(in_float64):
     trades = random_trades()
     found = gtrade.verify(make(), answer(trades), arrays=("times", "risks"))
-    mean, variance = reference.cost(trades, THREE)
-    bare, _ = reference.cost(trades, THREE, with_fixed=False)
-    best = reference.cost(reference.optimum(THREE, 6), THREE, with_fixed=False)
-    aversion = THREE["risk_aversion"]
-    gap = bare + aversion * variance - (best[0] + aversion * best[1])
+    mean, variance = portfolio_moments(trades, MARKET)
+    bare, _ = portfolio_moments(trades, BARE)
+    best = portfolio_moments(portfolio_schedule(SHARES, 6, MARKET, AVERSION), BARE)
+    gap = bare + AVERSION * variance - (best[0] + AVERSION * best[1])
     np.testing.assert_allclose(found["optimality_gap"], gap, rtol=1e-9)
     np.testing.assert_allclose(found["expected_cost"], mean, rtol=1e-12)
     np.testing.assert_allclose(found["variance"], variance, rtol=1e-12)
-    np.testing.assert_allclose(found["objective"], mean + aversion * variance)
+    np.testing.assert_allclose(found["objective"], mean + AVERSION * variance)
     spread = np.sqrt(variance)
     np.testing.assert_allclose(
         found["value_at_risk"], mean + norm.ppf(0.95) * spread, rtol=1e-12
@@ -56,7 +58,7 @@ def test_the_gap_is_what_the_optimum_saves(in_float64):
     np.testing.assert_allclose(found["round_trip_cost"], extra, rtol=1e-12)
     for name, plan in (("even", make().even_trades), ("immediate", None)):
         plan = np.eye(6, 1) * SHARES if plan is None else np.array(plan)
-        mean, variance = reference.cost(plan, THREE)
+        mean, variance = portfolio_moments(plan, MARKET)
         np.testing.assert_allclose(found[f"{name}_cost"], mean, rtol=1e-12)
         np.testing.assert_allclose(found[f"{name}_variance"], variance, rtol=1e-12)
     np.testing.assert_allclose(found["times"], np.linspace(0, 2, 7))
@@ -76,12 +78,11 @@ def test_an_optimum_leaves_nothing_to_gain(in_float64, num_periods):
 
 def test_gaps_are_bounds_where_there_is_no_risk(in_float64):
     """Then the Hessian is the one that the bound leans on; immediate selling is bad."""
-    numbers = {**THREE, "risk_aversion": 0.0}
     problem = make(risk_aversion=0.0)
     found = gtrade.verify(problem, answer(problem.immediate_trades))
     saved = found["immediate_cost"] - found["even_cost"]
     np.testing.assert_allclose(found["optimality_gap"], saved, rtol=1e-11)
-    best = reference.cost(reference.optimum(numbers, 6), numbers)[0]
+    best, _ = portfolio_moments(portfolio_schedule(SHARES, 6, MARKET, 0.0), MARKET)
     np.testing.assert_allclose(found["even_cost"], best, rtol=1e-12)
 
 
@@ -97,8 +98,8 @@ def test_fixed_costs_and_the_gap_bound_what_can_be_saved(in_float64):
 
     def objective(inner):
         points = np.concatenate([shares[None], inner.reshape(2, 3), np.zeros((1, 3))])
-        mean, variance = reference.cost(-np.diff(points, axis=0), numbers)
-        return mean + numbers["risk_aversion"] * variance
+        mean, variance = portfolio_moments(-np.diff(points, axis=0), market(numbers))
+        return mean + AVERSION * variance
 
     start = found["holdings"][1:-1].ravel()
     best = minimize(objective, start, method="Powell", options={"maxiter": 50}).fun
@@ -123,7 +124,7 @@ def test_single_precision_answers_are_measured():
     problem = make()
     solution = gtrade.solve(problem, SOLVER)
     found = gtrade.verify(problem, solution)
-    mean, variance = reference.cost(np.array(solution.value.trades), THREE)
+    mean, variance = portfolio_moments(np.array(solution.value.trades), MARKET)
     np.testing.assert_allclose(found["expected_cost"], mean, rtol=1e-5)
     np.testing.assert_allclose(found["variance"], variance, rtol=1e-4)
     assert 0 <= found["optimality_gap"] < 1e-8 * found["objective"]

@@ -1,0 +1,87 @@
+"""Simulated cost and risk of portfolios against what the closed form says."""
+
+import jax
+import numpy as np
+import pytest
+
+import gtrade
+from gtrade.problems.base import replace_fields
+from gtrade.solution import status_names
+from gtrade.solvers.portfolio_monte_carlo import PortfolioMonteCarlo
+from tests.solvers.portfolios import THREE, make, random
+
+COLUMNS = ("expected_cost", "variance", "value_at_risk", "conditional_value_at_risk")
+
+
+def assert_within_errors(row, most=5):
+    for name in COLUMNS:
+        error = row[f"{name}_se"]
+        assert error > 0
+        assert abs(row[f"{name}_mc"] - row[name]) <= most * error, name
+
+
+def simulate(problem, num_paths, seed=0, **options):
+    solver = PortfolioMonteCarlo(num_paths=num_paths, **options)
+    solution = gtrade.solve(problem, solver, key=jax.random.key(seed))
+    assert str(status_names(solution.status)) == "completed"
+    assert solution.num_steps == num_paths
+    return solution
+
+
+def test_estimates_are_within_their_errors(x64):
+    problem = make()
+    row = gtrade.verify(problem, simulate(problem, 20_000))
+    assert_within_errors(row)
+    # Errors are of the size that normal shortfalls give them.
+    spread = np.sqrt(row["variance"])
+    size = spread / np.sqrt(20_000)
+    np.testing.assert_allclose(row["expected_cost_se"], size, rtol=0.05)
+    np.testing.assert_allclose(row["variance_se"], spread * size * 2**0.5, rtol=0.1)
+    assert 0 <= row["optimality_gap"] < 1e-6 * row["objective"]
+
+
+@pytest.mark.slow
+def test_a_million_paths():
+    problem = make()
+    row = gtrade.verify(problem, simulate(problem, 1_000_000))
+    assert_within_errors(row)
+    assert row["expected_cost_se"] < 2e-3 * row["expected_cost"]
+
+
+@pytest.mark.slow
+def test_a_hundred_assets(in_float64):
+    problem = gtrade.AlmgrenChrissPortfolio(num_periods=12, **random(100))
+    assert_within_errors(gtrade.verify(problem, simulate(problem, 20_000)))
+
+
+def test_the_same_key_gives_the_same_paths():
+    problem = make()
+    one, again, other = (
+        simulate(problem, 3000, seed, has_quantiles=False).value for seed in (1, 1, 2)
+    )
+    assert one.mean["expected_cost"] == again.mean["expected_cost"]
+    assert one.mean["expected_cost"] != other.mean["expected_cost"]
+    assert np.isnan(one.mean["value_at_risk"])
+
+
+def test_a_bad_lane_of_a_batch_stays_alone():
+    numbers = {**THREE, "num_periods": 6, "horizon": np.array([2.0, 1.0])}
+    problems = gtrade.make_batch(gtrade.AlmgrenChrissPortfolio, **numbers)
+    horizon = problems.horizon.at[1].set(np.nan)
+    problems = replace_fields(problems, horizon=horizon)
+    keys = jax.random.split(jax.random.key(0), 2)
+    solution = gtrade.solve_batch(
+        problems, PortfolioMonteCarlo(num_paths=2000), keys=keys
+    )
+    assert status_names(solution.status).tolist() == ["completed", "invalid_input"]
+    mean = solution.value.mean
+    assert all(np.isfinite(x[0]) and np.isnan(x[1]) for x in mean.values())
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="num_paths must be at least 2; got 1"):
+        PortfolioMonteCarlo(num_paths=1)
+    with pytest.raises(ValueError, match="has_quantiles must be true or false; got 1"):
+        PortfolioMonteCarlo(has_quantiles=1)
+    with pytest.raises(ValueError, match="key must be given"):
+        PortfolioMonteCarlo().solve(make())
