@@ -1,1 +1,4 @@
-"""Numbers of a market from its data, and plans that learn them as they go."""
+"""Parameters from data: what markets show, and what traders learn while they trade."""
+
+from gtrade.calibration.estimators import *  # noqa: F403
+from gtrade.calibration.estimators import __all__ as __all__
