@@ -8,6 +8,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gtrade.calibration.impact_filter import Execution as Execution
+    from gtrade.calibration.impact_filter import filter_impact as filter_impact
+    from gtrade.calibration.impact_filter import init_impact as init_impact
+    from gtrade.calibration.impact_filter import update_impact as update_impact
+    from gtrade.calibration.replanning import replan as replan
+    from gtrade.calibration.replanning import trade_and_learn as trade_and_learn
     from gtrade.catalog.evidence import verify as verify
     from gtrade.estimating import estimate as estimate
     from gtrade.estimating import estimate_quantiles as estimate_quantiles
@@ -74,6 +80,9 @@ if TYPE_CHECKING:
     from gtrade.solvers.line_responses import LineResponses as LineResponses
     from gtrade.solvers.linear_system import LinearSystem as LinearSystem
     from gtrade.solvers.matrix_exponential import MatrixExponential as MatrixExponential
+    from gtrade.solvers.portfolio_monte_carlo import (
+        PortfolioMonteCarlo as PortfolioMonteCarlo,
+    )
     from gtrade.solvers.position_learners import DualAveraging as DualAveraging
     from gtrade.solvers.position_learners import MirrorDescent as MirrorDescent
     from gtrade.solvers.position_learners import PerturbedLeader as PerturbedLeader
@@ -114,6 +123,7 @@ _HOMES = {
     "DoubleOracle": "gtrade.solvers.double_oracle",
     "DualAveraging": "gtrade.solvers.position_learners",
     "ExecutionProgram": "gtrade.solvers.execution_program",
+    "Execution": "gtrade.calibration.impact_filter",
     "FTPL": "gtrade.solvers.ftpl",
     "FeedbackPositionGame": "gtrade.problems.feedback_position",
     "FractionalNash": "gtrade.solvers.fractional_nash",
@@ -133,6 +143,7 @@ _HOMES = {
     "OpenLoop": "gtrade.solvers.backward_induction",
     "PerturbedLeader": "gtrade.solvers.position_learners",
     "PortfolioClosedForm": "gtrade.solvers.almgren_chriss_portfolio",
+    "PortfolioMonteCarlo": "gtrade.solvers.portfolio_monte_carlo",
     "PositionBuilding": "gtrade.problems.position_building",
     "PowerLawClosedForm": "gtrade.solvers.power_law_closed_form",
     "PowerLawNewton": "gtrade.solvers.power_law_newton",
@@ -154,14 +165,19 @@ _HOMES = {
     "estimate": "gtrade.estimating",
     "estimate_quantiles": "gtrade.estimating",
     "face": "gtrade.solvers.self_play",
+    "filter_impact": "gtrade.calibration.impact_filter",
+    "init_impact": "gtrade.calibration.impact_filter",
     "load": "gtrade.sweeps.store",
     "make_batch": "gtrade.problems.base",
     "mean_field_path": "gtrade.problems.mean_field",
     "raise_unless_converged": "gtrade.solution",
+    "replan": "gtrade.calibration.replanning",
     "shortest_schedule": "gtrade.responses.dynamic_programming",
     "solve": "gtrade.solving",
     "solve_batch": "gtrade.solving",
     "status_names": "gtrade.solution",
+    "trade_and_learn": "gtrade.calibration.replanning",
+    "update_impact": "gtrade.calibration.impact_filter",
     "verify": "gtrade.catalog.evidence",
 }
 
