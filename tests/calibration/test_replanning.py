@@ -42,7 +42,15 @@ VOLUMES = np.array([3.0, 1, 2, 5, 4, 1, 1, 2, 6, 3]) * 1e5
 
 @pytest.mark.parametrize("left", [9, 4, 1])
 @pytest.mark.parametrize(
-    "changes", [{}, {"risk_aversion": 0.0}, {"volumes": VOLUMES}], ids=str
+    "changes",
+    [
+        {},
+        {"risk_aversion": 0.0},
+        {"volumes": VOLUMES},
+        {"volumes": VOLUMES, "max_participation": 0.5},
+        {"volumes": VOLUMES, "max_participation": 0.5, "scales_with_volume": True},
+    ],
+    ids=lambda changes: ",".join(changes) or "plain",
 )
 def test_the_rest_of_a_plan_is_the_plan_for_the_rest(in_float64, left, changes):
     problem = scalar(**changes)
