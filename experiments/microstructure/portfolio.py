@@ -32,7 +32,7 @@ def main(argv=None):
             settings += few
         runs[name] = run(
             HERE / "specs", arguments, "portfolio",
-            name=f"portfolio_{name}", changes=settings,
+            name=f"portfolio_{name}", changes=settings, smoke=["run.replications=1"],
         )  # fmt: skip
     aversions = np.asarray(runs["hedged"]["problem.risk_aversion"])
     place = int(np.abs(np.log(aversions / SHOWN)).argmin())
