@@ -128,3 +128,12 @@ def test_single_precision_answers_are_measured():
     np.testing.assert_allclose(found["expected_cost"], mean, rtol=1e-5)
     np.testing.assert_allclose(found["variance"], variance, rtol=1e-4)
     assert 0 <= found["optimality_gap"] < 1e-8 * found["objective"]
+
+
+@pytest.mark.parametrize("aversion", [0.0, 1e3, 1e12])
+def test_small_holdings_keep_their_digits(aversion):
+    """Where risk counts for all, what is left after the first period is tiny."""
+    problem = make(risk_aversion=aversion)
+    found = gtrade.verify(problem, gtrade.solve(problem, SOLVER))
+    assert 0 <= found["optimality_gap"] < 1e-9 * found["objective"]
+    assert found["first_order_residual"] < 1e-5
