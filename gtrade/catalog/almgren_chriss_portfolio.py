@@ -2,7 +2,7 @@
 
 from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
 
-_SOURCE = "Almgren & Chriss 2000, appendix A"
+_SOURCE = "Almgren & Chriss 2001, appendix A"
 
 _EVIDENCE = Evidence(
     columns=(

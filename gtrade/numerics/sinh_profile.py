@@ -6,7 +6,7 @@ With a curvature c >= 0 a step, the recursion
 
 has the solution x_j = sinh(rho (N - j)) / sinh(rho N), where c = 2 (cosh(rho) - 1). It
 is what a quadratic cost of changing and one of holding leave of a position (Almgren &
-Chriss 2000, section 2). Written plainly it overflows when rho N is large, loses its
+Chriss 2001, section 2). Written plainly it overflows when rho N is large, loses its
 differences when rho N is small, and has no derivative in c at c = 0; none of that
 happens here.
 """

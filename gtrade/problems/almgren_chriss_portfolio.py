@@ -39,7 +39,7 @@ class AlmgrenChrissPortfolio(AbstractProblem):
 
     with C the covariance, G the permanent and H the temporary impact. What selling
     costs against the first prices is normal, with mean and variance (Almgren & Chriss
-    2000, appendix A)
+    2001, appendix A)
 
         E = X' G X / 2 + fixed_cost' sum_k |n_k| + sum_k n_k' (H - tau G / 2) n_k / tau,
         V = tau sum_k x_k' C x_k.

@@ -30,7 +30,7 @@ class PortfolioClosedForm(AbstractSolver):
 
     With A = L L' and the eigenvectors U of L^-1 C L^-T, the coordinates y = U' L' x
     obey N independent scalar recursions, whose solutions are ratios of sinh (Almgren &
-    Chriss 2000, appendix A; a triangular L in the place of the symmetric root of A
+    Chriss 2001, appendix A; a triangular L in the place of the symmetric root of A
     gives the same x and saves a decomposition).
 
     Derivatives come from the conditions, not from the eigenvectors, which have none

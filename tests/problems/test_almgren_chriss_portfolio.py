@@ -7,7 +7,7 @@ import pytest
 
 import gtrade
 from gtrade._checks import InadmissibleError
-from tests.references.almgren_chriss import portfolio_moments
+from tests.references.almgren_chriss import portfolio_moments, portfolio_shortfall
 from tests.solvers.portfolios import THREE, make, market
 
 
@@ -96,6 +96,18 @@ def test_refusals(numbers, message):
     numbers = {"num_periods": 6, **THREE, **numbers}
     with pytest.raises(InadmissibleError, match=message):
         gtrade.AlmgrenChrissPortfolio.validate(**numbers)
+
+
+def test_antisymmetric_permanent_impact_would_be_a_money_machine(in_float64):
+    """Why it is refused: a round trip earns 2 g a b, slowly at no other cost."""
+    g, a, b = 1e-3, 100.0, 50.0
+    twisted = np.array([[0.0, -g], [g, 0.0]])  # buying 1 lifts 2, buying 2 lowers 1
+    buys = np.array([[0.0, b], [a, 0.0], [0.0, -b], [-a, 0.0]])
+    slow = (1e9, np.eye(2), twisted, np.eye(2), np.zeros(2))
+    cost = portfolio_shortfall(-buys, slow, np.zeros((4, 2)))
+    np.testing.assert_allclose(cost, -2 * g * a * b, rtol=1e-4)
+    symmetric = (1e9, np.eye(2), np.abs(twisted), np.eye(2), np.zeros(2))
+    assert portfolio_shortfall(-buys, symmetric, np.zeros((4, 2))) >= 0
 
 
 def test_rounding_is_no_reason_to_refuse():
