@@ -153,15 +153,15 @@ def begin(
     """Return the moments of no paths; their shift and scale are those of a few."""
     few = jnp.arange(_LEAST_CHUNK, dtype=jnp.uint32)
     outcomes = sampler.outcomes(sampler.draw(key, few))
-    shift = {name: x.mean(axis=-1) for name, x in outcomes.items()}
-    spread = {name: x.std(axis=-1) for name, x in outcomes.items()}
+    shift = {name: _finite(x.mean(axis=-1)) for name, x in outcomes.items()}
+    scale = {name: _scale(x, shift[name]) for name, x in outcomes.items()}
     zero = {
         name: Sum(jnp.zeros_like(x), jnp.zeros_like(x)) for name, x in shift.items()
     }
     none = jnp.zeros((len(joint), len(joint)), _dtype(shift))
     return Moments(
         shift,
-        {name: jnp.where(x > 0, x, 1) for name, x in spread.items()},
+        scale,
         {name: (x, x, x, x) for name, x in zero.items()},
         Sum(none, none),
         jnp.zeros((), jnp.uint32),
@@ -296,6 +296,20 @@ def _some_floats(shocks: Any) -> Array:
     return next(x for x in leaves if jnp.issubdtype(x.dtype, jnp.floating))
 
 
+def _finite(x: Array) -> Array:
+    return jnp.where(jnp.isfinite(x), x, 0)
+
+
+def _scale(x: Array, shift: Array) -> Array:
+    """Return the spread of a few outcomes, not less than what rounding makes of it.
+
+    Fourth powers of a rare outcome in units of a rounding error would overflow.
+    """
+    least = float(jnp.finfo(x.dtype).eps) ** 0.5 * jnp.abs(shift)
+    scale = jnp.maximum(_finite(x.std(axis=-1)), least)
+    return jnp.where(scale > 0, scale, 1)
+
+
 def _column(x: Array) -> Array:
     return x[..., None]
 
@@ -313,4 +327,5 @@ def _plus(so_far: Sum, term: Array) -> Sum:
 
 
 def _value(x: Sum) -> Array:
-    return x.total + x.lost
+    # Of an infinite sum the rounding error is infinity less infinity.
+    return jnp.where(jnp.isinf(x.total), x.total, x.total + x.lost)

@@ -3,7 +3,8 @@
 Floats have the order of their bits, read as integers with the sign turned round. So an
 order statistic is found digit by digit: every pass over the paths counts those below
 fifteen candidates, and the paths are simulated anew in every pass. What comes out is
-the order statistic itself, to the last bit.
+the order statistic itself, to the last bit; subnormal numbers count as zero, as they do
+in arithmetic on CPUs.
 """
 
 from typing import Any
@@ -72,9 +73,10 @@ def estimate_quantiles(
 def _quantiles(sampler, key, count, levels, name, size):
     share = count.astype(levels.dtype)
     rank = jnp.clip(jnp.ceil(levels * share) - 1, 0, share - 1).astype(jnp.int32)
+    rank = jnp.minimum(rank, count - 1)
     reach = jnp.ceil(jnp.sqrt(share * levels * (1 - levels))).astype(jnp.int32)
-    ranks = jnp.stack([rank - reach, rank, rank + reach])
-    ranks = jnp.clip(ranks, 0, count - 1)
+    below, above = jnp.minimum(reach, rank), jnp.minimum(reach, count - 1 - rank)
+    ranks = jnp.stack([rank - below, rank, rank + above])
 
     def count_below(bounds: Array) -> Array:
         return _count_below(sampler, key, count, name, bounds, size)
@@ -83,14 +85,13 @@ def _quantiles(sampler, key, count, levels, name, size):
     tails = _Excess(sampler, name, value)
     excess = estimate(tails, key, count, chunk_size=size)
     tail = value + excess.mean["excess"] / (1 - levels)
-    value = jnp.where(jnp.isnan(tail), jnp.nan, value)
-    return Quantiles(
-        value, (high - low) / 2, tail, excess.standard_error["excess"] / (1 - levels)
-    )
+    value = jnp.where(excess.mean["is_missing"] > 0, jnp.nan, value)
+    error = jnp.where(high == low, 0, high - low) / 2  # also of infinities
+    return Quantiles(value, error, tail, excess.standard_error["excess"] / (1 - levels))
 
 
 class _Excess(AbstractSampler):
-    """By how much an outcome exceeds thresholds, none where it does not."""
+    """By how much an outcome exceeds thresholds, and whether it is a number at all."""
 
     sampler: AbstractSampler
     name: str = eqx.field(static=True)
@@ -101,8 +102,10 @@ class _Excess(AbstractSampler):
 
     def outcomes(self, shocks: Any) -> Outcomes:
         outcome = self.sampler.outcomes(shocks)[self.name]
-        excess = outcome[None] - self.thresholds[:, None]
-        return {"excess": jnp.maximum(excess, 0)}
+        outcome, thresholds = outcome[None], self.thresholds[:, None]
+        excess = jnp.where(outcome <= thresholds, 0, outcome - thresholds)
+        is_missing = jnp.isnan(outcome[0]).astype(outcome.dtype)
+        return {"excess": excess, "is_missing": is_missing}
 
     @property
     def numbers_per_path(self) -> int:
@@ -120,11 +123,12 @@ def _count_below(sampler, key, count, name, bounds, size):
         outcome = jnp.where(places < count - done, outcome, jnp.inf)
 
         def compare(outcome, bounds):
-            row = outcome.reshape((1,) * bounds.ndim + (-1,))
-            is_below = row < bounds[..., None]
+            outcome = outcome.reshape((1,) * bounds.ndim + outcome.shape)
+            is_below = outcome < bounds[..., None]
             return is_below.sum(axis=-1, dtype=jnp.int32)
 
-        return done + size, counts + fenced(compare)(outcome, bounds)
+        done = done + jnp.minimum(count - done, size)  # never past 2^31
+        return done, counts + fenced(compare)(outcome, bounds)
 
     start = jnp.zeros((), jnp.int32), jnp.zeros(bounds.shape, jnp.int32)
     return jax.lax.while_loop(lambda state: state[0] < count, add_chunk, start)[1]
@@ -135,11 +139,11 @@ def _select(count_below, ranks, dtype):
     bits = jnp.finfo(dtype).bits
     kind = jnp.dtype(f"uint{bits}")
     steps = jnp.arange(1, 2**_DIGIT_BITS).astype(kind)
-    steps = steps.reshape((1,) * ranks.ndim + (-1,))
 
     def find_digit(i, found):
         shift = (bits - _DIGIT_BITS * (i + 1)).astype(kind)
-        candidates = found[..., None] + (steps << shift)
+        digits = (steps << shift).reshape((1,) * found.ndim + steps.shape)
+        candidates = found[..., None] + digits
         below = count_below(_float_at(candidates, dtype))
         fits = (below <= ranks[..., None]).sum(axis=-1).astype(kind)
         return found + (fits << shift)
@@ -158,4 +162,5 @@ def _float_at(place: Array, dtype: Any) -> Array:
     pattern = jnp.where(is_negative, ~place, place ^ top)
     number = jax.lax.bitcast_convert_type(pattern, dtype)
     end = jnp.where(is_negative, -jnp.inf, jnp.inf).astype(dtype)
-    return jnp.where(jnp.isnan(number), end, number)
+    number = jnp.where(jnp.isnan(number), end, number)
+    return jnp.where(jnp.abs(number) < jnp.finfo(dtype).tiny, 0, number)
