@@ -85,16 +85,23 @@ class KyleMarket(AbstractSampler):
 class KyleAuctions(AbstractSampler):
     """Auctions in sequence, in what the price has still to learn.
 
+    That and the price impact shrink together, past the smallest float with many
+    insiders. So both come as logarithms, and what is still to learn before an auction
+    is carried in a unit of its own.
+
     Attributes:
         problem: the market.
         shares: part of what the price does not know that an insider's order in each
             auction takes it to, lambda beta dt, shape (auctions,).
-        price_impacts: lambda in each auction, shape (auctions,).
+        log_price_impacts: logarithm of lambda in each auction, shape (auctions,).
+        log_units: logarithm of what is about the standard deviation of the value before
+            each auction, and after the last one, price, shape (auctions + 1,).
     """
 
     problem: KyleSequential
     shares: Float[Array, " auctions"]
-    price_impacts: Float[Array, " auctions"]
+    log_price_impacts: Float[Array, " auctions"]
+    log_units: Float[Array, " edges"]
 
     @property
     def numbers_per_path(self) -> int:
@@ -116,29 +123,39 @@ class KyleAuctions(AbstractSampler):
         """Return outcomes in each auction, shape (auctions, paths), and their sums.
 
         `gap` is the value less the price that the auction sets, `move` the price move.
+        `unit_move_square`, `unit_move_gap` and `unit_gap_square` are products of the
+        move, the gap before and the gap after the auction in its unit.
         """
         count = self.problem.num_insiders.astype(shocks.dtype)
-        noise_std = self.problem.noise_std * jnp.sqrt(self.problem.durations)
+        units, impacts = self.log_units[:-1], self.log_price_impacts
+        log_noise = jnp.log(self.problem.noise_std)
+        log_noise = log_noise + jnp.log(self.problem.durations) / 2
+        noise_std = jnp.exp(impacts + log_noise - units)  # what it moves prices by
+        growth = jnp.exp(units - self.log_units[1:])
 
         def auction(gap, now):
-            share, impact, std, shock = now
+            share, std, growth, shock = now
             noise = std * shock
-            move = count * share * gap + impact * noise
+            move = count * share * gap + noise
             left = gap - move
-            # Orders are share times gap over impact; where both underflow, nothing.
-            order = jnp.where(impact > 0, share * (gap / impact), 0)
-            profits = order * left, -(count * order + noise) * left, noise * left
-            return left, (left, move, *profits)
+            products = share * gap * left, -move * left, noise * left
+            squares = move * move, move * gap, left * left
+            return growth * left, (left, move, *products, *squares)
 
-        start = self.problem.value_std * shocks[0]
-        inputs = self.shares, self.price_impacts, noise_std, shocks[1:]
-        _, (gap, move, insider, dealer, noise) = jax.lax.scan(auction, start, inputs)
-        before = jnp.concatenate([start[None], gap[:-1]])
+        start = jnp.exp(jnp.log(self.problem.value_std) - self.log_units[0]) * shocks[0]
+        inputs = self.shares, noise_std, growth, shocks[1:]
+        _, (left, move, *products, move_square, move_gap, gap_square) = jax.lax.scan(
+            auction, start, inputs
+        )
+        unit = jnp.exp(units)[:, None]
+        worth = jnp.exp(2 * units - impacts)[:, None]  # of products over the impact
+        insider, dealer, noise = (x * worth for x in products)
         return {
-            "gap_square": gap**2,
-            "move": move,
-            "move_square": move**2,
-            "move_gap": move * before,
+            "gap_square": (left * unit) ** 2,
+            "move": move * unit,
+            "unit_move_square": move_square,
+            "unit_move_gap": move_gap,
+            "unit_gap_square": gap_square,
             "insider_profit": insider,
             "dealer_profit": dealer,
             "noise_profit": noise,

@@ -1,9 +1,9 @@
 """Closed recursion of Kyle's sequential auctions, and their simulation.
 
 With q = alpha lambda, everything in the equilibrium but scale follows from one number
-an auction, and that number from the next auction's. The solver carries e = 1 - 2q,
-which is what gets small, and logarithms of what may leave the range of floats: with
-M insiders the variance left shrinks up to (M + 1)-fold in every auction.
+an auction, and that number from the next auction's. The solver carries both 2q and
+e = 1 - 2q, as either may be small, and logarithms of what may leave the range of
+floats: with M insiders the variance left shrinks up to (M + 1)-fold in every auction.
 """
 
 from typing import Any
@@ -66,14 +66,14 @@ class KyleSequentialClosedForm(AbstractSolver):
         dtype = market.value_std.dtype
         count = market.num_insiders.astype(dtype)
         steps = market.durations
-        slack = _slack(count, steps)
+        slack, burden = _slack(count, steps)
         gain = 1 + count * slack  # D: Sigma before over Sigma after
         log_variance = 2 * jnp.log(market.value_std) - jnp.cumsum(jnp.log(gain))
         noise = 2 * jnp.log(market.noise_std) + jnp.log(steps)
         log_share = jnp.log(slack / gain)  # lambda beta dt
         log_impact = (log_variance - noise + jnp.log(count) + log_share) / 2
         log_intensity = log_share - log_impact - jnp.log(steps)
-        residual = jnp.abs(_mismatch(slack, count, steps)).max()
+        residual = jnp.abs(_mismatch(slack, burden, count, steps)).max()
 
         is_certain = problem.is_certain
 
@@ -84,7 +84,7 @@ class KyleSequentialClosedForm(AbstractSolver):
             settle(log_impact, -jnp.inf),
             settle(log_intensity, -jnp.inf),
             settle(log_variance, -jnp.inf),
-            settle((1 - slack) / 2, 0.0),
+            settle(burden / 2, 0.0),
         )
         status = Status.where(is_certain, Status.degenerate, Status.converged)
         status = Status.where(is_valid, status, Status.invalid_input)
@@ -93,16 +93,19 @@ class KyleSequentialClosedForm(AbstractSolver):
 
 def _slack(
     count: Float[Array, ""], steps: Float[Array, " auctions"]
-) -> Float[Array, " auctions"]:
-    """Return e = 1 - 2q of every auction; 1 in the last."""
+) -> tuple[Float[Array, " auctions"], Float[Array, " auctions"]]:
+    """Return e = 1 - 2q and 2q of every auction; 1 and 0 in the last."""
 
-    def previous(slack: Array, ratio: Array) -> tuple[Array, Array]:
-        slack = _root(_demand(slack, ratio, count), count)
-        return slack, slack
+    def previous(slack: Array, ratio: Array) -> tuple[Array, Any]:
+        demand = _demand(slack, ratio, count)
+        slack = _root(demand, count)
+        return slack, (slack, _complement(slack, demand, count))
 
     last = jnp.ones((), steps.dtype)
-    _, slack = jax.lax.scan(previous, last, steps[1:] / steps[:-1], reverse=True)
-    return jnp.concatenate([slack, last[None]])
+    ratios = steps[1:] / steps[:-1]
+    _, (slack, burden) = jax.lax.scan(previous, last, ratios, reverse=True)
+    ends = last[None], jnp.zeros_like(last)[None]
+    return jnp.concatenate([slack, ends[0]]), jnp.concatenate([burden, ends[1]])
 
 
 def _demand(slack: Array, ratio: Array, count: Array) -> Array:
@@ -144,12 +147,26 @@ def _root(demand: Array, count: Array) -> Array:
     return slack - log_excess(slack) / jax.lax.stop_gradient(slope(slack))
 
 
+def _complement(slack: Array, demand: Array, count: Array) -> Array:
+    """Return 1 - e to its own last digits; where e is close to 1, e has few of them."""
+    first = jnp.sqrt(demand / (count + 1))  # exact for small demands
+    is_small = 1 - slack < float(jnp.finfo(slack.dtype).eps) ** 0.5
+    guess = jax.lax.stop_gradient(jnp.where(is_small, first, 1 - slack))
+    rest = jax.lax.stop_gradient(jnp.where(is_small, 1 - first, slack))
+    log_excess = 2 * jnp.log(guess) + jnp.log(count + 1 / rest) - jnp.log(demand)
+    slope = 2 / guess + 1 / (rest * (1 + count * rest))
+    return guess - log_excess / jax.lax.stop_gradient(slope)
+
+
 def _mismatch(
-    slack: Float[Array, " auctions"], count: Array, steps: Float[Array, " auctions"]
+    slack: Float[Array, " auctions"],
+    burden: Float[Array, " auctions"],
+    count: Array,
+    steps: Float[Array, " auctions"],
 ) -> Array:
     """Return by how much neighbouring auctions miss their equation, relative."""
     demand = _demand(slack[1:], steps[1:] / steps[:-1], count)
-    left = (1 - slack[:-1]) ** 2 * (count + 1 / slack[:-1])
+    left = burden[:-1] ** 2 * (count + 1 / slack[:-1])
     return jnp.concatenate([left / demand - 1, jnp.zeros(1, slack.dtype)])
 
 
@@ -179,20 +196,35 @@ class KyleSequentialMonteCarlo(AbstractMonteCarlo):
         self, problem: KyleSequential, answer: SequentialEquilibrium, key: PRNGKeyArray
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return estimates and standard errors by column name."""
-        steps = problem.durations
-        log_share = answer.log_price_impact + answer.log_intensity + jnp.log(steps)
-        impact = jnp.exp(answer.log_price_impact)
-        market = KyleAuctions(problem, jnp.exp(log_share), impact)
+        usual, _ = problem.admitted()
+        is_certain = problem.is_certain
+
+        def known(x: Array) -> Array:
+            return jnp.where(is_certain, 0, x)
+
+        log_impact = known(answer.log_price_impact)
+        log_share = known(answer.log_intensity) + jnp.log(usual.durations) + log_impact
+        log_unit = known(answer.log_variance) / 2
+        start = jnp.log(usual.value_std)[None]
+        market = KyleAuctions(
+            usual,
+            jnp.exp(log_share),
+            log_impact,
+            jnp.concatenate([start, log_unit]),
+        )
         found = estimate(market, key, self.num_paths)
         names = "insider_profit", "dealer_profit", "noise_profit", "total_profit"
         mean = {name: found.mean[name] for name in names}
         error = {name: found.standard_error[name] for name in names}
         mean["posterior_variance"] = found.mean["gap_square"]
         error["posterior_variance"] = found.standard_error["gap_square"]
+        mean, error = jax.tree.map(known, (mean, error))
         # What the value turns out to be, per unit of flow: moves are impact times flow.
-        ratio = found.mean["move_gap"] / found.mean["move_square"]
-        mean["price_impact"] = impact * ratio
+        # Nothing moves where the value is certain.
+        impact = jnp.where(is_certain, jnp.nan, jnp.exp(log_impact))
+        square = found.mean["unit_move_square"]
+        mean["price_impact"] = impact * (found.mean["unit_move_gap"] / square)
         count = found.num_paths.astype(impact.dtype)
-        unexplained = found.mean["gap_square"] / (count * found.mean["move_square"])
+        unexplained = found.mean["unit_gap_square"] / (count * square)
         error["price_impact"] = impact * jnp.sqrt(unexplained)
         return mean, error
