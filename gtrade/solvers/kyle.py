@@ -52,15 +52,18 @@ class KyleClosedForm(AbstractSolver):
         count = market.num_insiders.astype(dtype)
         # Ratios of standard deviations: squares of prices could overflow.
         signal_std = jnp.hypot(market.value_std, market.signal_noise_std)
-        reliability = (market.value_std / signal_std) ** 2
-        known_std = market.value_std * jnp.sqrt(reliability)
+        correlation = market.value_std / signal_std  # of value and signal
+        known_std = market.value_std * correlation
         if market.signals == "common":
             rivalry = 1 + count
         else:
-            rivalry = 2 + (count - 1) * reliability
+            rivalry = 2 + (count - 1) * correlation**2
         impact = jnp.sqrt(count) * known_std / (rivalry * market.noise_std)
         intensity = market.noise_std / (jnp.sqrt(count) * signal_std)
-        residual = impact * intensity * rivalry / reliability - 1
+        # beta lambda d = phi, in logarithms: XLA would reorder products of numbers
+        # far from 1 until they overflow.
+        residual = jnp.log(impact) + jnp.log(intensity) + jnp.log(rivalry)
+        residual = residual - 2 * jnp.log(correlation)
         is_certain = problem.is_certain
 
         def settle(x: Array) -> Array:

@@ -51,7 +51,12 @@ def verify_kyle(
         "intensity": safe_intensity,
         "insider_profit": earned,
         "posterior_variance": gap,
-        "exploitability": safe_impact * signal * (best - safe_intensity) ** 2,
+        # Where prices do not rise with flow, larger orders always earn more.
+        "exploitability": jnp.where(
+            safe_impact > 0,
+            safe_impact * signal * (best - safe_intensity) ** 2,
+            jnp.inf,
+        ),
         "foc_residual": jnp.abs(best / safe_intensity - 1),
         "pricing_residual": jnp.abs(projection / safe_impact - 1),
         "depth": 1 / safe_impact,

@@ -73,6 +73,8 @@ def verify_kyle_sequential(
     _, (best, loss, slope) = jax.lax.scan(respond, none, inputs, reverse=True)
     # The gain from a deviation: losses summed along the path played, per insider.
     gain = (loss * jnp.exp(before - log_impact)).sum()
+    is_concave = (slope < 1).all()  # else ever larger orders earn ever more
+    gain = jnp.where(is_concave, gain, jnp.inf)
 
     earned = share * (1 - count * share) * jnp.exp(before - log_impact)
     noise_loss = jnp.exp(log_impact + 2 * log_noise)
