@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from gtrade._checks import InadmissibleError, check_integer
@@ -44,6 +45,7 @@ def estimate(
         ValueError: if the number of paths is not admissible.
     """
     _check_num_paths(num_paths)
+    num_paths = int(num_paths)
     begin, advance, finish = _programs(joint)
     start = begin(sampler, key)
     bounds = [*range(0, num_paths, _PIECE), num_paths]
@@ -56,10 +58,14 @@ def estimate(
 
     total = start
     with concurrent.futures.ThreadPoolExecutor(_num_threads()) as pool:
-        for piece, moments in enumerate(pool.map(run, range(len(bounds) - 1))):
-            total = monte_carlo.merge(total, moments)
-            if progress is not None:
-                progress(bounds[piece + 1], num_paths)
+        pieces = [pool.submit(run, piece) for piece in range(len(bounds) - 1)]
+        try:
+            for piece, moments in enumerate(pieces):
+                total = monte_carlo.merge(total, moments.result())
+                if progress is not None:
+                    progress(bounds[piece + 1], num_paths)
+        finally:  # an interrupt does not wait for pieces that have not begun
+            pool.shutdown(wait=False, cancel_futures=True)
     return finish(total)
 
 
@@ -92,7 +98,8 @@ def estimate_quantiles(
 
 
 def _check_num_paths(num_paths: Any) -> None:
-    is_whole = isinstance(num_paths, int) and not isinstance(num_paths, bool)
+    is_whole = isinstance(num_paths, int | np.integer)
+    is_whole = is_whole and not isinstance(num_paths, bool)
     if not is_whole or not 2 <= num_paths < 2**32:
         rule = "be a whole number from 2 to 2^32 - 1"
         raise InadmissibleError("num_paths", rule, num_paths)
