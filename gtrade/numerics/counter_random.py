@@ -2,7 +2,8 @@
 
 A number is a hash (Threefry-2x32) of the key, the number of its path and its place
 within the path. It does not depend on how many paths are drawn, in which pieces, or on
-how many devices.
+how many devices. (What a program then makes of uniform numbers may differ in the last
+bit from what another one makes of them.)
 """
 
 import math

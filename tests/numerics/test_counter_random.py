@@ -1,0 +1,177 @@
+"""Random numbers by path: their distribution, and that nothing else matters."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from gtrade.numerics.counter_random import normals, uniforms
+from gtrade.numerics.wide_functions import circle, log
+
+KEY = jax.random.key(17)
+NUM = 2**16
+
+
+def paths(start, stop):
+    return jnp.arange(start, stop, dtype=jnp.uint32)
+
+
+compiled = jax.jit(lambda kind, *args: kind(*args), static_argnums=(0, 3, 4))
+
+
+def draw(kind, start=0, stop=NUM, num_draws=6, key=KEY):
+    x = compiled(kind, key, paths(start, stop), num_draws, jnp.dtype(float_type()))
+    assert x.dtype == float_type()
+    return np.asarray(x)
+
+
+def float_type():
+    return np.float64 if jax.config.jax_enable_x64 else np.float32
+
+
+@pytest.mark.parametrize("kind", [uniforms, normals])
+def test_distribution(x64, kind):
+    x = draw(kind).astype(float)
+    assert x.shape == (6, NUM)
+    law = stats.uniform if kind is uniforms else stats.norm
+    for row in x:
+        assert stats.kstest(row, law.cdf).pvalue > 1e-4
+        standard = (row - law.mean()) / law.std()
+        for power in (1, 2, 3, 4, 6):
+            wanted = law.moment(power) if kind is normals else None
+            if wanted is None:
+                wanted = 0 if power % 2 else np.sqrt(3) ** power / (power + 1)
+            sample = standard**power
+            error = sample.std() / np.sqrt(NUM)
+            assert abs(sample.mean() - wanted) < 4.5 * error, power
+    # Rare numbers are there in due number.
+    rare = law.ppf(1e-3)
+    counts = np.array([(x < rare).sum(), (x > law.ppf(1 - 1e-3)).sum()])
+    assert (np.abs(counts - 1e-3 * x.size) < 4.5 * np.sqrt(1e-3 * x.size)).all()
+
+
+@pytest.mark.parametrize("kind", [uniforms, normals])
+def test_independence(x64, kind):
+    """Between places, between neighbouring paths, between keys, and of squares."""
+    x = draw(kind).astype(float)
+    other = draw(kind, key=jax.random.key(18)).astype(float)
+    x -= x.mean(axis=1, keepdims=True)
+    other -= other.mean(axis=1, keepdims=True)
+    rows = [*x, *np.roll(x, 1, axis=1), *np.roll(x, 2, axis=1), *other]
+    squares = [row**2 - (row**2).mean() for row in rows]
+    bound = 5 / np.sqrt(NUM)
+    linear = np.corrcoef(rows) - np.eye(len(rows))
+    assert np.abs(linear).max() < bound
+    assert np.abs(np.corrcoef(squares) - np.eye(len(rows))).max() < bound
+    # Pairs fill the square evenly.
+    ranks = x.argsort(axis=1).argsort(axis=1) * 16 // NUM
+    for i, j in [(0, 1), (0, 2), (1, 2), (2, 3), (4, 5)]:
+        counts = np.bincount(16 * ranks[i] + ranks[j], minlength=256)
+        assert stats.chisquare(counts).pvalue > 1e-5
+
+
+@pytest.mark.parametrize("kind", [uniforms, normals])
+def test_a_path_draws_the_same_wherever_it_is_computed(x64, kind):
+    # Programs of other lengths may round the last bit of normals another way.
+    rtol = 0 if kind is uniforms else 2 * np.finfo(float_type()).eps
+    whole = draw(kind)
+    for start, stop in [(0, 1), (13, 700)]:
+        drawn = draw(kind, start, stop)
+        np.testing.assert_allclose(drawn, whole[:, start:stop], rtol=rtol)
+    turned = compiled(kind, KEY, paths(0, NUM)[::-1], 6, jnp.dtype(float_type()))
+    np.testing.assert_array_equal(turned, whole[:, ::-1])
+    for num_draws in (1, 3):  # more draws leave those before alone
+        drawn = draw(kind, 0, 700, num_draws)
+        np.testing.assert_allclose(drawn, whole[:num_draws, :700], rtol=rtol)
+
+
+@pytest.mark.parametrize("kind", [uniforms, normals])
+def test_compiled_and_mapped_draws_are_those(x64, kind):
+    dtype = jnp.result_type(float)
+    keys = jax.random.split(KEY, 3)
+
+    def draws(key):
+        return kind(key, paths(5, 261), 3, dtype)
+
+    single = np.stack([np.asarray(jax.jit(draws)(key)) for key in keys])
+    mapped = np.asarray(jax.jit(jax.vmap(draws))(keys))
+    if kind is uniforms:
+        np.testing.assert_array_equal(mapped, single)
+    np.testing.assert_allclose(mapped, single, rtol=1e-14 if x64 else 2e-6, atol=1e-15)
+    assert not np.allclose(single[0], single[1])
+
+
+def test_numbers_far_out_exist():
+    """Paths up to 2^32 - 1, without repetition."""
+    low = draw(uniforms, 0, 2**16)
+    far = jnp.asarray(np.arange(2**32 - 2**16, 2**32, dtype=np.uint32))
+    high = np.asarray(compiled(uniforms, KEY, far, 6, jnp.dtype("float32")))
+    assert abs(np.corrcoef(low[0], high[0])[0, 1]) < 0.02
+    assert stats.kstest(high[0].astype(float), "uniform").pvalue > 1e-4
+
+
+def test_uniforms_lie_inside_and_on_a_symmetric_grid(x64):
+    x = draw(uniforms)
+    assert 0 < x.min() < 2e-5
+    assert 1 - 2e-5 < x.max() < 1
+    cells = 2**53 if x64 else 2**24
+    numbers = x.astype(np.longdouble) * cells
+    assert (numbers % 2 == 1).all()  # odd: so is the number's mirror image
+    assert ((1 - x).astype(np.longdouble) * cells == cells - numbers).all()
+
+
+def test_extreme_words_stay_inside(x64, monkeypatch):
+    """All bits clear or set give the ends of the grid, and finite normals."""
+    from gtrade.numerics import counter_random
+
+    dtype = jnp.result_type(float)
+    for word in (0, 2**32 - 1):
+
+        def constant(key, counts, word=word):
+            shape = jnp.broadcast_shapes(*(x.shape for x in counts))
+            return (jnp.full(shape, word, jnp.uint32),) * 2
+
+        monkeypatch.setattr(counter_random, "threefry", constant)
+        end = np.asarray(uniforms(KEY, paths(0, 2), 2, dtype)).ravel()
+        half = 2.0**-53 if x64 else 2.0**-24
+        assert (end == (half if word == 0 else 1 - half)).all()
+        normal = np.asarray(normals(KEY, paths(0, 2), 2, dtype))
+        assert np.isfinite(normal).all()
+
+
+def test_normals_are_symmetric_in_single_precision():
+    """The grid and the inverse error function are odd to the last bit."""
+    x = draw(normals)
+    grid = (np.arange(-(2**10) + 1, 2**10, 2) * 2.0**-10).astype(np.float32)
+    found = np.asarray(jax.lax.erf_inv(jnp.asarray(grid)))
+    np.testing.assert_array_equal(found, -found[::-1])
+    assert 4.1 < x.max() < 5.6
+    assert 4.1 < -x.min() < 5.6
+
+
+def test_logarithm(in_float64):
+    rng = np.random.default_rng(0)
+    near = 1 + rng.uniform(-1, 1, 20_000) * 10 ** rng.uniform(-16, 0, 20_000)
+    wide = 10 ** rng.uniform(-307, 308, 20_000)
+    ends = [2.0**-53, 1 - 2.0**-53, 1.0, 2.0, 0.5, np.sqrt(2), 2.0**0.5 / 2]
+    x = np.concatenate([near[near > 0], wide, ends])
+    found = np.asarray(jax.jit(log)(jnp.asarray(x))).astype(np.longdouble)
+    wanted = np.log(x.astype(np.longdouble))
+    assert (np.abs(found - wanted) <= 1e-15 * np.abs(wanted)).all()
+    assert found[x == 1.0].tolist() == [0.0] * int((x == 1.0).sum())
+
+
+def test_circle(in_float64):
+    rng = np.random.default_rng(1)
+    eighths = np.arange(8) / 8
+    x = np.concatenate(
+        [rng.uniform(0, 1, 50_000), eighths, eighths[1:] - 2e-16, [2.0**-53]]
+    )
+    across, up = (
+        np.asarray(y).astype(np.longdouble) for y in jax.jit(circle)(jnp.asarray(x))
+    )
+    angle = 2 * np.arctan2(np.longdouble(0), np.longdouble(-1)) * x
+    assert np.abs(across - np.cos(angle)).max() < 1e-15
+    assert np.abs(up - np.sin(angle)).max() < 1e-15
+    assert np.abs(across**2 + up**2 - 1).max() < 1e-15
