@@ -119,43 +119,58 @@ def _demand(slack: Array, ratio: Array, count: Array) -> Array:
     return ratio * (1 + slack) ** 2 / (slack * (1 + count * slack) ** 2)
 
 
+@jax.custom_jvp
 def _root(demand: Array, count: Array) -> Array:
     """Return e in (0, 1) with (1 - e)^2 (M + 1/e) = demand; the left side falls."""
 
     def log_excess(slack: Array) -> Array:
         return 2 * jnp.log1p(-slack) + jnp.log(count + 1 / slack) - jnp.log(demand)
 
-    def slope(slack: Array) -> Array:
-        return -2 / (1 - slack) - 1 / (slack * (1 + count * slack))
-
     def refine(state: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
         low, high, slack = state
         excess = log_excess(slack)
         low = jnp.where(excess > 0, slack, low)
         high = jnp.where(excess > 0, high, slack)
-        newton = slack - excess / slope(slack)
+        move = -excess / _log_slope(slack, count)
+        newton = slack + move
         is_inside = (newton > low) & (newton < high)
-        return (low, high, jnp.where(is_inside, newton, (low + high) / 2)), None
+        # A root that is found lies at an end, and must not be left for the middle.
+        is_found = jnp.abs(move) <= 4 * float(jnp.finfo(slack.dtype).eps) * slack
+        newton = jnp.where(is_inside, newton, (low + high) / 2)
+        return (low, high, jnp.where(is_found, slack, newton)), None
 
     low, high = jnp.zeros_like(demand), jnp.ones_like(demand)
     # Exact for small and for large demands.
     start = jnp.where(demand > 1, 1 / (1 + demand), 1 / (1 + jnp.sqrt(demand)))
-    inputs = jax.lax.stop_gradient((low, high, start))
-    (_, _, slack), _ = jax.lax.scan(refine, inputs, None, length=_ROOT_STEPS)
-    slack = jax.lax.stop_gradient(slack)
-    # One more step carries the derivatives of the root.
-    return slack - log_excess(slack) / jax.lax.stop_gradient(slope(slack))
+    (_, _, slack), _ = jax.lax.scan(refine, (low, high, start), None, _ROOT_STEPS)
+    return slack
+
+
+@_root.defjvp
+def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    """Differentiate the equation, not the steps to its root."""
+    (demand, count), (demand_dot, count_dot) = primals, tangents
+    slack = _root(demand, count)
+    excess_dot = count_dot / (count + 1 / slack) - demand_dot / demand
+    return slack, -excess_dot / _log_slope(slack, count)
+
+
+def _log_slope(slack: Array, count: Array) -> Array:
+    """Return the derivative of log((1 - e)^2 (M + 1/e)) with respect to e."""
+    return -2 / (1 - slack) - 1 / (slack * (1 + count * slack))
 
 
 def _complement(slack: Array, demand: Array, count: Array) -> Array:
     """Return 1 - e to its own last digits; where e is close to 1, e has few of them."""
+    plain = 1 - slack
     first = jnp.sqrt(demand / (count + 1))  # exact for small demands
-    is_small = 1 - slack < float(jnp.finfo(slack.dtype).eps) ** 0.5
-    guess = jax.lax.stop_gradient(jnp.where(is_small, first, 1 - slack))
-    rest = jax.lax.stop_gradient(jnp.where(is_small, 1 - first, slack))
+    is_small = plain < float(jnp.finfo(slack.dtype).eps) ** 0.5
+    guess = jnp.where(is_small, first, plain)
+    rest = jnp.where(is_small, 1 - first, slack)
     log_excess = 2 * jnp.log(guess) + jnp.log(count + 1 / rest) - jnp.log(demand)
     slope = 2 / guess + 1 / (rest * (1 + count * rest))
-    return guess - log_excess / jax.lax.stop_gradient(slope)
+    digits = jax.lax.stop_gradient(guess - log_excess / slope)
+    return digits + (plain - jax.lax.stop_gradient(plain))
 
 
 def _mismatch(
