@@ -74,9 +74,9 @@ def profits(table: Results) -> Figure | None:
         error = np.asarray(table["insider_profit_se"], np.float64)
         gap = np.asarray(table["insider_profit_mc"], np.float64)
         gap = np.abs(gap - np.asarray(table["insider_profit"], np.float64))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            worst = np.nanmax(np.where(error > 0, gap / error, np.nan))
-        if np.isfinite(worst):
+        is_random = (error > 0) & np.isfinite(gap)
+        if is_random.any():
+            worst = (gap[is_random] / error[is_random]).max()
             title += f": simulations are at most {worst:.1f} standard errors off"
     unit = "profit (price x shares)"
     return draw_columns(table, layout, columns, title=title, unit=unit)
@@ -85,9 +85,13 @@ def profits(table: Results) -> Figure | None:
 def discovery(table: Results) -> Figure | None:
     """Draw what the price has still to learn, and its impact, auction by auction."""
     layout = lay_out(table)
+    if not {"posterior_variance", "price_impact"} <= set(table.columns()):
+        return None
     variance = rows_by_point(table, "posterior_variance", layout)
     impact = rows_by_point(table, "price_impact", layout)
     shown = [i for i, rows in variance.items() if rows.size and len(impact[i])]
+    # Of a certain value there is nothing to learn.
+    shown = [i for i in shown if _prior_variance(table, layout, i) > 0]
     if not shown:
         return None
     if len(shown) > _MOST_LINES:
