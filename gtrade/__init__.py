@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gtrade.solution import status_names as status_names
     from gtrade.solvers.almgren_chriss import (
         AlmgrenChrissClosedForm as AlmgrenChrissClosedForm,
+    )
     from gtrade.solvers.almgren_chriss_portfolio import (
         PortfolioClosedForm as PortfolioClosedForm,
     )
@@ -122,8 +123,8 @@ _HOMES = {
     "CorrelatedLP": "gtrade.solvers.correlated",
     "DoubleOracle": "gtrade.solvers.double_oracle",
     "DualAveraging": "gtrade.solvers.position_learners",
-    "ExecutionProgram": "gtrade.solvers.execution_program",
     "Execution": "gtrade.calibration.impact_filter",
+    "ExecutionProgram": "gtrade.solvers.execution_program",
     "FTPL": "gtrade.solvers.ftpl",
     "FeedbackPositionGame": "gtrade.problems.feedback_position",
     "FractionalNash": "gtrade.solvers.fractional_nash",
