@@ -175,6 +175,7 @@ def test_standard_errors_are_those_of_theory(in_float64):
     np.testing.assert_allclose(row["posterior_variance_se"], wanted, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_errors_are_honest():
     """Over many seeds, distances in standard errors have a spread of one."""
     size = 200
@@ -209,6 +210,7 @@ def test_columns_of_sequences_at_a_million_paths(num_insiders):
     compare(problem, gtrade.KyleSequentialMonteCarlo(num_paths=1_000_000), 6)
 
 
+@pytest.mark.slow
 def test_sequences_error_by_error(in_float64):
     """Their errors are honest too, and price moves are uncorrelated."""
     size = 150
@@ -248,7 +250,9 @@ def test_price_moves_are_uncorrelated(in_float64):
     np.testing.assert_allclose(moves.cumsum(axis=0).var(axis=1), learnt, rtol=0.04)
 
 
-@pytest.mark.parametrize("signals", ["common", "private"])
+@pytest.mark.parametrize(
+    "signals", ["common", pytest.param("private", marks=pytest.mark.slow)]
+)
 def test_variance_reduction_pays(signals):
     problem = Kyle(**STDS, num_insiders=2, signals=signals)
     rows = {}

@@ -84,13 +84,13 @@ def test_moments_are_those_of_numpy(x64, mean):
         assert found.mean["x"].dtype == (np.float64 if x64 else np.float32)
 
 
-@pytest.mark.parametrize("chunk_size", [64, 100, 2**14])
-def test_chunks_change_last_bits_only(x64, chunk_size):
+@pytest.mark.parametrize("chunk_size", [100, 2**14])
+def test_chunks_change_last_bits_only(in_float64, chunk_size):
     sampler = Shifted(mean=7.0)
     base = run(sampler, KEY, jnp.int32(9_999))
     other = run(sampler, KEY, jnp.int32(9_999), chunk_size=chunk_size)
     for x, y in zip(jax.tree.leaves(base), jax.tree.leaves(other), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-11 if x64 else 2e-4, atol=1e-9)
+        np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-9)
 
 
 def test_chunk_sizes_are_powers_of_two_that_shrink_with_what_a_path_holds():
@@ -169,7 +169,7 @@ def test_infinite_and_missing_outcomes_show(x64):
     assert np.isnan(missing.mean["x"])
 
 
-def test_mapped_estimates_are_single_ones_whatever_the_neighbours(x64):
+def test_mapped_estimates_are_single_ones_whatever_the_neighbours():
     means = jnp.array([1.0, np.nan, -50.0, np.inf, 4.0])
     counts = jnp.array([1000, 70, 12_000, 500, 2], jnp.int32)
     keys = jax.random.split(KEY, 5)
@@ -186,7 +186,7 @@ def test_mapped_estimates_are_single_ones_whatever_the_neighbours(x64):
         one = run(Shifted(means[i]), keys[i], counts[i])
         for x, y in zip(jax.tree.leaves(many), jax.tree.leaves(one), strict=True):
             assert np.isfinite(y).all()
-            np.testing.assert_allclose(x[i], y, rtol=1e-12 if x64 else 1e-5, atol=1e-6)
+            np.testing.assert_allclose(x[i], y, rtol=1e-5, atol=1e-6)
 
 
 def test_pieces_add_up_to_the_whole(x64):

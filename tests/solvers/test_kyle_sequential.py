@@ -219,7 +219,7 @@ def test_many_auctions_stay_in_range(x64, count, number):
         assert columns["pricing_residual"] < 1e-10
 
 
-def test_simulation_stays_in_range(x64):
+def test_simulation_stays_in_range():
     problem = KyleSequential(
         value_std=1.0, noise_std=1.0, num_insiders=20, num_auctions=400
     )
@@ -315,7 +315,7 @@ def test_equal_steps_given_or_counted(x64):
         )
 
 
-def test_certain_values(x64):
+def test_certain_values():
     """Also without noise; neighbours are unharmed."""
     batch = gtrade.make_batch(
         KyleSequential,
@@ -334,7 +334,7 @@ def test_certain_values(x64):
     np.testing.assert_allclose(
         np.asarray(columns["total_profit"])[1],
         TOTALS[1][4],
-        rtol=1e-10 if x64 else 1e-5,
+        rtol=1e-5,
     )
     keys = jax.random.split(jax.random.key(0), 3)
     solver = gtrade.KyleSequentialMonteCarlo(num_paths=100)
