@@ -26,7 +26,9 @@ class Parameter:
             nested to any depth, of equal lengths at each.
         is_static: decides shapes or code, so a sweep over it compiles once per value.
         choices: texts allowed beside (or, for type "text", as) the value; a text is
-            always static.
+            static, unless it has codes.
+        codes: for type "text" whole numbers that stand for the choices, one each: the
+            class is given an array of them, so that a sweep compiles once.
         allows_list: whether a scalar may also be given as a list of such values, which
             has to be static outside of tables.
         fields: keys of a table.
@@ -40,6 +42,7 @@ class Parameter:
     ndim: int | None = 0
     is_static: bool = False
     choices: tuple[str, ...] = ()
+    codes: tuple[int, ...] = ()
     allows_list: bool = False
     fields: tuple["Parameter", ...] = ()
 

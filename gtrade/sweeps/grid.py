@@ -9,19 +9,19 @@ import functools
 import importlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from gtrade._checks import InadmissibleError
-from gtrade.catalog.base import resolve
+from gtrade.catalog.base import Parameter, resolve
 from gtrade.problems.base import Column, split_columns
 from gtrade.sweeps.axes import Axis
 from gtrade.sweeps.complaints import Complaints
 from gtrade.sweeps.spec import Spec
-from gtrade.sweeps.values import SweptKey, place, value_at
+from gtrade.sweeps.values import SweptKey, encode, place, value_at
 
 _BLOCK = 2**17
 _MOST_LISTED = 5
@@ -65,12 +65,23 @@ class Grid:
             for position, axis in enumerate(spec.axes)
             for swept, column in zip(axis.keys, axis.columns, strict=True)
         }
+        # What the classes see: numbers in place of texts that have codes.
+        self._coded = {
+            swept.key: encode(swept.element, self._columns[swept.key][1])
+            for swept in spec.swept
+        }
+        self._tables = {
+            "problem": _encoded(spec.entry.parameters, spec.problem),
+            "solver": _encoded(spec.solver_entry.parameters, spec.solver_values),
+        }
         self.groups = self._make_groups()
 
     def values(self, key: str, points: np.ndarray) -> Values:
         """Return the values of a swept key at points, one each."""
-        position, column = self._columns[key]
-        rows = np.unravel_index(points, self.shape)[position]
+        return self._at(key, self._columns[key][1], points)
+
+    def _at(self, key: str, column: Values, points: np.ndarray) -> Values:
+        rows = np.unravel_index(points, self.shape)[self._columns[key][0]]
         if isinstance(column, np.ndarray):
             return column[rows]
         return [column[row] for row in rows]
@@ -84,10 +95,7 @@ class Grid:
             Two dicts by parameter name. A swept array parameter is a column, with one
             axis more than the parameter; everything else is shared by all points.
         """
-        tables = {
-            "problem": dict(self.spec.problem),
-            "solver": dict(self.spec.solver_values),
-        }
+        tables = {name: dict(table) for name, table in self._tables.items()}
         for swept in self.spec.swept:
             arguments, name = tables[swept.table], swept.parameter.name
             base = arguments.get(name)
@@ -111,7 +119,7 @@ class Grid:
             value = self.values(swept.key, group.points[:1])[0]
             value = value.tolist() if hasattr(value, "tolist") else value
             return place(base, swept.index, value)
-        column = self.values(swept.key, points)
+        column = self._at(swept.key, self._coded[swept.key], points)
         if isinstance(column, list):
             if any(isinstance(value, str | None) for value in column):
                 return column[0]  # one text for the group
@@ -131,7 +139,7 @@ class Grid:
         return column
 
     def _make_groups(self) -> tuple[Group, ...]:
-        codes = [_codes(axis) for axis in self.spec.axes]
+        codes = [_codes(axis, self._coded) for axis in self.spec.axes]
         counts = [int(code.max()) + 1 for code in codes]
         members = [
             [np.flatnonzero(code == value) for value in range(count)]
@@ -142,7 +150,7 @@ class Grid:
             for axis, count in zip(self.spec.axes, counts, strict=True)
             if count > 1
             for swept in axis.keys
-            if _is_static(swept) or isinstance(self._columns[swept.key][1], list)
+            if _is_static(swept) or isinstance(self._coded[swept.key], list)
         ]
         groups = []
         for choice in np.ndindex(*counts):
@@ -312,7 +320,16 @@ def _note(
 
 
 def _is_static(swept: SweptKey) -> bool:
-    return swept.leaf.is_static or swept.leaf.type == "text"
+    leaf = swept.leaf
+    return leaf.is_static or (leaf.type == "text" and not leaf.codes)
+
+
+def _encoded(
+    parameters: Iterable[Parameter], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of a table with numbers in place of texts that have codes."""
+    coded = {p.name: p for p in parameters if p.codes}
+    return {k: encode(coded[k], v) if k in coded else v for k, v in values.items()}
 
 
 def _first(column: Values) -> Any:
@@ -328,11 +345,11 @@ def _narrow(column: Values) -> Values:
     return column
 
 
-def _codes(axis: Axis) -> np.ndarray:
+def _codes(axis: Axis, coded: Mapping[str, Values]) -> np.ndarray:
     """Number the positions of an axis by what they compile to, in order of coming."""
     code = np.zeros(len(axis), np.int64)
-    for swept, column in zip(axis.keys, axis.columns, strict=True):
-        code = code * (len(axis) + 1) + _column_codes(swept, column)
+    for swept in axis.keys:
+        code = code * (len(axis) + 1) + _column_codes(swept, coded[swept.key])
         _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
         order = np.empty_like(first)
         order[np.argsort(first)] = np.arange(len(first))

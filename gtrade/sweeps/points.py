@@ -65,7 +65,7 @@ def from_arrow(swept: SweptKey, column: Any) -> np.ndarray | list[Any]:
         dtype = np.int64 if element.type == "integer" else np.float64
         return column.to_numpy().astype(dtype)
     values = column.to_pylist()
-    if element.type != "text" and pa.types.is_string(kind):
+    if (element.type != "text" or element.ndim) and pa.types.is_string(kind):
         values = [_cell(element, value) for value in values]
     try:
         return normalise_all(element, values)

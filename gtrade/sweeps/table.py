@@ -135,7 +135,9 @@ class Table:
             values = self[name]
             if isinstance(values, list):
                 continue
-            tail = axes.get(name) or [f"{name}_{i}" for i in range(values.ndim - 1)]
+            tail = axes.get(name) or []
+            if len(tail) != values.ndim - 1:
+                tail = [f"{name}_{i}" for i in range(values.ndim - 1)]
             if name in self.swept:
                 grid = np.zeros((len(points), *values.shape[1:]), values.dtype)
                 grid[point] = values

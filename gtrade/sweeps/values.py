@@ -33,6 +33,8 @@ def describe(parameter: Parameter) -> str:
     texts = ", ".join(f'"{choice}"' for choice in parameter.choices)
     if not texts:
         return plain
+    if parameter.type == "text" and parameter.ndim:
+        return f"{plain}, each one of {texts}"
     return f"one of {texts}" if parameter.type == "text" else f"{plain} or {texts}"
 
 
@@ -45,7 +47,7 @@ def normalise(parameter: Parameter, value: Any) -> Any:
     """
     if value is None and parameter.default is None:
         return None
-    if isinstance(value, str) and value in parameter.choices:
+    if isinstance(value, str) and value in parameter.choices and not _lists(parameter):
         return value
     if isinstance(value, str) and parameter.choices:
         hint = did_you_mean(value, parameter.choices)
@@ -57,6 +59,11 @@ def normalise(parameter: Parameter, value: Any) -> Any:
     if parameter.ndim == 2 and len({len(row) for row in result}) > 1:
         raise RuleError("must have rows of one length", value)
     return result
+
+
+def _lists(parameter: Parameter) -> bool:
+    """Whether the choices are for the texts of a list."""
+    return parameter.type == "text" and bool(parameter.ndim)
 
 
 def _even_depth(parameter: Parameter, value: Any) -> int:
@@ -80,6 +87,9 @@ def _nested(parameter: Parameter, value: Any, depth: int, whole: Any) -> Any:
         return [_nested(parameter, x, depth - 1, whole) for x in value]
     if not _is_scalar(parameter.type, value):
         raise RuleError(f"must be {describe(parameter)}", whole)
+    if _lists(parameter) and parameter.choices and value not in parameter.choices:
+        hint = did_you_mean(value, parameter.choices)
+        raise RuleError(f"must be {describe(parameter)}", value, hint)
     if parameter.type == "integer" and not -(2**63) <= value < 2**63:
         raise RuleError("must fit 64 bits", whole)
     if parameter.type != "number":
@@ -113,6 +123,24 @@ def as_column(parameter: Parameter, values: Sequence[Any]) -> np.ndarray | list[
     if len({np.shape(v) for v in values}) > 1:
         return list(values)
     return np.asarray(values, dtype=dtype[parameter.type])
+
+
+def encode(parameter: Parameter, value: Any) -> Any:
+    """Return texts as the numbers that stand for them.
+
+    Args:
+        parameter: what declares the codes; without them the value comes back.
+        value: texts, nested to any depth; lists of different lengths within the
+            outermost give a list of arrays.
+    """
+    if not parameter.codes:
+        return value
+    try:
+        texts = np.asarray(value, dtype=np.str_)
+    except ValueError:  # of different lengths
+        return [encode(parameter, x) for x in value]
+    is_choice = [texts == choice for choice in parameter.choices]
+    return np.select(is_choice, parameter.codes).astype(np.int32)
 
 
 def normalise_all(
@@ -169,8 +197,9 @@ class SweptKey:
         if not depth:
             return dataclasses.replace(leaf, name=self.key)
         ndim = 0 if leaf.ndim is None else leaf.most_levels - depth
+        choices = leaf.choices if leaf.codes else ()
         return dataclasses.replace(
-            leaf, name=self.key, ndim=ndim, choices=(), allows_list=False
+            leaf, name=self.key, ndim=ndim, choices=choices, allows_list=False
         )
 
 
