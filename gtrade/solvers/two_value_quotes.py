@@ -1,0 +1,127 @@
+"""Quotes on an asset of two values, in log-odds: what counts is how many bought.
+
+With l = log(mu / (1 - mu)) every order adds its log-likelihood ratio to l, so beliefs
+along a path are a cumulative sum, and they depend on counts alone. Certainty is l =
++-inf, which nothing moves.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gtrade.problems.glosten_milgrom import GlostenMilgrom
+
+
+class LogRatios(eqx.Module):
+    """log P(order | high) - log P(order | low) of a buy and of a sell, shape ().
+
+    `buy` is in [0, inf] and `sell` in [-inf, 0]; a pass tells nothing.
+    """
+
+    buy: Float[Array, ""]
+    sell: Float[Array, ""]
+
+
+class Quotes(eqx.Module):
+    """Quotes and belief at log-odds of any shape; prices.
+
+    `spread` is exact to rounding however small it is beside the prices.
+    """
+
+    bid: Float[Array, "*shape"]
+    ask: Float[Array, "*shape"]
+    spread: Float[Array, "*shape"]
+    belief: Float[Array, "*shape"]
+
+
+def log_ratios(problem: GlostenMilgrom) -> LogRatios:
+    """Return the evidence in a buy and in a sell; infinite if only informed do it."""
+    informed = problem.informed_fraction
+    sell, _, buy = problem.noise_probabilities
+
+    def ratio(noise: Float[Array, ""]) -> Float[Array, ""]:
+        # log((a + noise) / noise): small a loses nothing.
+        odds = informed / jnp.where(noise > 0, noise, 1)
+        certain = jnp.where(informed > 0, jnp.inf, 0).astype(odds.dtype)
+        return jnp.where(noise > 0, jnp.log1p(odds), certain)
+
+    return LogRatios(ratio(buy), -ratio(sell))
+
+
+def count_orders(
+    orders: Int[Array, " orders"],
+) -> tuple[Int[Array, " times"], Int[Array, " times"]]:
+    """Return how many have bought and sold before each order and after the last."""
+    before = (1, 0)
+    buys = jnp.cumsum(jnp.pad(orders == 1, before), dtype=jnp.int32)
+    sells = jnp.cumsum(jnp.pad(orders == -1, before), dtype=jnp.int32)
+    return buys, sells
+
+
+def log_odds_after(
+    prior: Float[Array, ""],
+    ratios: LogRatios,
+    buys: Int[Array, "*shape"],
+    sells: Int[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    """Return the log-odds of the high value after so many buys and sells.
+
+    A buy is paired with a sell before the rest is added: with symmetric noise a pair
+    tells exactly nothing, and rounding does not grow with the length of the path.
+    """
+    pairs = jnp.minimum(buys, sells)
+    pair = jnp.where(
+        jnp.isinf(ratios.buy) & jnp.isinf(ratios.sell), 0, ratios.buy + ratios.sell
+    )
+    log_odds = prior + _times(pairs, pair)
+    log_odds += _times(buys - pairs, ratios.buy) + _times(sells - pairs, ratios.sell)
+    return jnp.where(jnp.isinf(prior), prior, log_odds)
+
+
+def quotes_at(
+    problem: GlostenMilgrom, ratios: LogRatios, log_odds: Float[Array, "*shape"]
+) -> Quotes:
+    """Return what the dealer quotes at given log-odds.
+
+    With x and y the log-odds after a buy and after a sell, the spread is (high - low)
+    (sigmoid(x) - sigmoid(y)), a quotient of hyperbolic functions with no difference of
+    rounded numbers left; it is written in exponentials that do not overflow.
+    """
+    assert problem.low is not None
+    assert problem.high is not None
+    is_certain = jnp.isinf(log_odds)
+    bought = jnp.where(is_certain, log_odds, log_odds + ratios.buy)
+    sold = jnp.where(is_certain, log_odds, log_odds + ratios.sell)
+    span = problem.high - problem.low
+    shared = jnp.maximum(jnp.maximum(sold, -bought), 0)
+    distance = -jnp.expm1(ratios.sell - ratios.buy)
+    tails = (1 + jnp.exp(-jnp.abs(bought))) * (1 + jnp.exp(-jnp.abs(sold)))
+    return Quotes(
+        bid=problem.low + span * jax.nn.sigmoid(sold),
+        ask=problem.low + span * jax.nn.sigmoid(bought),
+        spread=span * distance * jnp.exp(-shared) / tails,
+        belief=jax.nn.sigmoid(log_odds),
+    )
+
+
+def is_possible(
+    problem: GlostenMilgrom,
+    orders: Int[Array, " orders"],
+    log_odds: Float[Array, " orders"],
+) -> Bool[Array, " orders"]:
+    """Return whether anybody would send the orders at log-odds before each of them.
+
+    Passes are left out: they tell nothing, even if nobody ever passes.
+    """
+    low, high = problem.order_probabilities[:, orders + 1] > 0
+    seen = (high & (log_odds > -jnp.inf)) | (low & (log_odds < jnp.inf))
+    return seen | (orders == 0)
+
+
+def _times(
+    count: Int[Array, "*shape"], ratio: Float[Array, ""]
+) -> Float[Array, "*shape"]:
+    """Return count x ratio: nothing seen tells nothing, infinite ratio or not."""
+    seen = jnp.maximum(count, 1).astype(ratio.dtype) * ratio
+    return jnp.where(count > 0, seen, 0)
