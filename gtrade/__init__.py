@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gtrade.problems.feedback_position import (
         FeedbackPositionGame as FeedbackPositionGame,
     )
+    from gtrade.problems.glosten_milgrom import GlostenMilgrom as GlostenMilgrom
     from gtrade.problems.hidden_target import HiddenTargetGame as HiddenTargetGame
     from gtrade.problems.kyle import Kyle as Kyle
     from gtrade.problems.kyle import KyleSequential as KyleSequential
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
     from gtrade.solvers.execution_value_at_risk import ValueAtRisk as ValueAtRisk
     from gtrade.solvers.fractional_nash import FractionalNash as FractionalNash
     from gtrade.solvers.ftpl import FTPL as FTPL
+    from gtrade.solvers.glosten_milgrom import (
+        GlostenMilgromClosedForm as GlostenMilgromClosedForm,
+    )
     from gtrade.solvers.gradient_play import GradientPlay as GradientPlay
     from gtrade.solvers.kyle import KyleClosedForm as KyleClosedForm
     from gtrade.solvers.kyle import KyleMonteCarlo as KyleMonteCarlo
@@ -128,6 +132,8 @@ _HOMES = {
     "FTPL": "gtrade.solvers.ftpl",
     "FeedbackPositionGame": "gtrade.problems.feedback_position",
     "FractionalNash": "gtrade.solvers.fractional_nash",
+    "GlostenMilgrom": "gtrade.problems.glosten_milgrom",
+    "GlostenMilgromClosedForm": "gtrade.solvers.glosten_milgrom",
     "GradientPlay": "gtrade.solvers.gradient_play",
     "HiddenTargetGame": "gtrade.problems.hidden_target",
     "Kyle": "gtrade.problems.kyle",

@@ -19,6 +19,7 @@ MODELS = {
     "kyle-sequential": "gtrade.catalog.kyle_sequential",
     "almgren-chriss": "gtrade.catalog.almgren_chriss",
     "almgren-chriss-portfolio": "gtrade.catalog.almgren_chriss_portfolio",
+    "glosten-milgrom": "gtrade.catalog.glosten_milgrom",
 }
 
 
