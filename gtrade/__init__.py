@@ -72,6 +72,9 @@ if TYPE_CHECKING:
     from gtrade.solvers.glosten_milgrom import (
         GlostenMilgromClosedForm as GlostenMilgromClosedForm,
     )
+    from gtrade.solvers.glosten_milgrom_simulation import (
+        GlostenMilgromMonteCarlo as GlostenMilgromMonteCarlo,
+    )
     from gtrade.solvers.gradient_play import GradientPlay as GradientPlay
     from gtrade.solvers.kyle import KyleClosedForm as KyleClosedForm
     from gtrade.solvers.kyle import KyleMonteCarlo as KyleMonteCarlo
@@ -134,6 +137,7 @@ _HOMES = {
     "FractionalNash": "gtrade.solvers.fractional_nash",
     "GlostenMilgrom": "gtrade.problems.glosten_milgrom",
     "GlostenMilgromClosedForm": "gtrade.solvers.glosten_milgrom",
+    "GlostenMilgromMonteCarlo": "gtrade.solvers.glosten_milgrom_simulation",
     "GradientPlay": "gtrade.solvers.gradient_play",
     "HiddenTargetGame": "gtrade.problems.hidden_target",
     "Kyle": "gtrade.problems.kyle",

@@ -1,5 +1,7 @@
 """Catalog entry of sequential trade with a dealer who learns from orders."""
 
+import dataclasses
+
 from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverEntry
 
 _COLUMNS = (
@@ -39,6 +41,11 @@ _COLUMNS = (
         " lowest, the highest possible value",
         "",
         ("sides",),
+    ),
+    Column(
+        "dealer_profit",
+        "expected, of an order at the first quotes; zero in equilibrium",
+        "price",
     ),
     Column(
         "zero_profit_residual",
@@ -84,6 +91,43 @@ _ARRAYS = (
         ("trades",),
     ),
     Column("expected_uncertainties", "mean of sqrt(mu (1 - mu))", "1", ("trades",)),
+)
+
+_NUM_TRADES = Parameter(
+    "num_trades",
+    "integer",
+    "trades that the averages over paths reach (two values only); at least 0; their"
+    " exact cost grows with its square",
+    "trades",
+    default=0,
+    is_static=True,
+)
+
+_EVIDENCE = Evidence(
+    columns=_COLUMNS,
+    arrays=_ARRAYS,
+    headline=(
+        "final_bid",
+        "final_ask",
+        "information_rate_high",
+        "zero_profit_residual",
+        "belief_residual",
+    ),
+    figures="gtrade.plotting.glosten_milgrom:figures",
+)
+
+# Averages over paths are columns where they are simulated too.
+_SIMULATED = dataclasses.replace(
+    _EVIDENCE, columns=_COLUMNS + _ARRAYS[1:], arrays=_ARRAYS[:1]
+).with_simulation(
+    "bids",
+    "asks",
+    "beliefs",
+    "final_bid",
+    "final_ask",
+    *(column.name for column in _ARRAYS[1:]),
+    "dealer_profit",
+    headline=("final_bid", "final_ask"),
 )
 
 ENTRY = ModelEntry(
@@ -155,32 +199,30 @@ ENTRY = ModelEntry(
             "gtrade.solvers.glosten_milgrom:GlostenMilgromClosedForm",
             "Quotes and beliefs along the path; exact averages over all paths.",
             "Glosten & Milgrom 1985",
+            (_NUM_TRADES,),
+            precision="f64",
+            calls_lapack=False,
+        ),
+        SolverEntry(
+            "monte-carlo",
+            "gtrade.solvers.glosten_milgrom_simulation:GlostenMilgromMonteCarlo",
+            "The same, and what simulated traders say about it.",
+            "Glosten & Milgrom 1985",
             (
                 Parameter(
-                    "num_trades",
+                    "num_paths",
                     "integer",
-                    "trades that the averages over paths reach (two values only); at"
-                    " least 0; their cost grows with its square",
-                    "trades",
-                    default=0,
-                    is_static=True,
+                    "traders at each belief, and random paths; at least 2",
+                    "paths",
+                    default=100_000,
                 ),
+                _NUM_TRADES,
             ),
             precision="f64",
+            evidence=_SIMULATED,
             calls_lapack=False,
         ),
     ),
     verify="gtrade.verification.glosten_milgrom:verify_glosten_milgrom",
-    evidence=Evidence(
-        columns=_COLUMNS,
-        arrays=_ARRAYS,
-        headline=(
-            "final_bid",
-            "final_ask",
-            "information_rate_high",
-            "zero_profit_residual",
-            "belief_residual",
-        ),
-        figures="gtrade.plotting.glosten_milgrom:figures",
-    ),
+    evidence=_EVIDENCE,
 )

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from gtrade.numerics.precision import product, require_float64
 from gtrade.problems.glosten_milgrom import ExpectedCurves, GlostenMilgrom, QuotePath
+from gtrade.simulation.simulated import Simulated, answer_of, simulated_columns
 from gtrade.solution import Solution, has_value
 
 CURVES = {
@@ -22,12 +23,13 @@ CURVES = {
 def verify_glosten_milgrom(
     problem: GlostenMilgrom,
     solver: Any,
-    solution: Solution[QuotePath],
+    solution: Solution[QuotePath | Simulated[QuotePath]],
     arrays: tuple[str, ...] = (),
 ) -> dict[str, Array]:
     """Measure a path of quotes; see the catalog for the columns."""
     require_float64("verification")
-    path = jax.tree.map(lambda x: x.astype(jnp.float64), solution.value)
+    answer = answer_of(solution.value)
+    path = jax.tree.map(lambda x: x.astype(jnp.float64), answer)
     high_rate, low_rate, decay = learning_rates(problem)
     columns = {
         "bids": path.bids[:-1],
@@ -36,6 +38,7 @@ def verify_glosten_milgrom(
         "spreads": path.spreads[:-1],
         "final_bid": path.bids[-1],
         "final_ask": path.asks[-1],
+        "dealer_profit": _expected_profit(problem, path),
         "zero_profit_residual": zero_profit_residual(problem, path),
         "belief_residual": belief_residual(problem, path),
         "curve_residual": curve_residual(problem, path.curves),
@@ -43,14 +46,18 @@ def verify_glosten_milgrom(
         "information_rate_low": low_rate,
         "decay_factor": decay,
     }
+    num_trades = getattr(solver, "num_trades", 0)
+    absent = jnp.full(num_trades + 1, jnp.nan)
+    curves = {
+        name: absent if path.curves is None else getattr(path.curves, field)
+        for name, field in CURVES.items()
+    }
+    if isinstance(solution.value, Simulated):
+        columns |= curves | simulated_columns(solution.value)
     has_answer = has_value(solution.status)
     columns = {k: jnp.where(has_answer, x, jnp.nan) for k, x in columns.items()}
     columns["market_fails"] = problem.market_fails & has_answer
-    num_trades = getattr(solver, "num_trades", 0)
-    absent = jnp.full(num_trades + 1, jnp.nan)
-    kept = {"mean_values": product(_weights(path.beliefs), problem.levels)}
-    for name, field in CURVES.items():
-        kept[name] = absent if path.curves is None else getattr(path.curves, field)
+    kept = {"mean_values": product(_weights(path.beliefs), problem.levels), **curves}
     return columns | {name: kept[name] for name in arrays}
 
 
@@ -128,6 +135,14 @@ def learning_rates(
 
     decay = jnp.sqrt(low * high).sum()
     return divergence(high, low), divergence(low, high), decay
+
+
+def _expected_profit(problem: GlostenMilgrom, path: QuotePath) -> Float[Array, ""]:
+    """Return what the dealer expects to make on an order at its first quotes."""
+    bid, ask, levels = path.bids[0], path.asks[0], problem.levels
+    sells, _, buys = problem.probabilities_at(bid, ask).T
+    gains = buys * (ask - levels) + sells * (levels - bid)
+    return product(problem.initial_beliefs, gains)
 
 
 def _weights(beliefs: Float[Array, "times *values"]) -> Float[Array, "times values"]:
