@@ -1,5 +1,6 @@
 """Figures of runs of a dealer who learns from orders, from their tables alone."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,12 @@ from matplotlib.figure import Figure
 
 from gtrade.plotting import style
 from gtrade.plotting.panels import draw_all, rows_by_point
-from gtrade.plotting.points import Results, lay_out
+from gtrade.plotting.points import Layout, Results, lay_out
 
 _MOST_PANELS = 6
 _MOST_LINES = 6
+_LONGEST_NAME = 60
+_TITLE_WIDTH = 34
 
 
 def figures(table: Results) -> dict[str, Figure]:
@@ -52,7 +55,7 @@ def quotes(table: Results) -> Figure | None:
     moved = "narrows" if gap[-1] < gap[0] else "widens"
     title = f"The spread {moved} from {gap[0]:.3g} to {gap[-1]:.3g}"
     title += f" over {gap.size - 1} order{'s' if gap.size > 2 else ''}"
-    title += f" (at {layout.name(shown[0])})" if layout.name(shown[0]) else ""
+    title += _at(layout, shown[0])
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
     with style.style():
@@ -60,7 +63,7 @@ def quotes(table: Results) -> Figure | None:
             rows,
             columns,
             width=max(5.5, 3.0 * columns),
-            height=0.9 + 2.2 * rows,
+            height=0.9 + 2.4 * rows,
             title=title,
             squeeze=False,
         )
@@ -70,7 +73,8 @@ def quotes(table: Results) -> Figure | None:
                 continue
             is_labelled = (place + 1) % columns == 0 or place == len(shown) - 1
             draw_quotes(panel, paths[shown[place]], is_labelled=is_labelled)
-            panel.set_title(layout.name(shown[place]))
+            name = _short(layout.name(shown[place]))
+            panel.set_title(textwrap.fill(name, _TITLE_WIDTH))
             if place % columns == 0:
                 panel.set_ylabel("quote (price)")
             if place + columns >= len(shown):
@@ -103,7 +107,7 @@ def draw_quotes(axes: Axes, path: np.ndarray, *, is_labelled: bool = True) -> No
 
 def expected_spreads(table: Results) -> Figure | None:
     """Draw the mean spread before every trade on a logarithmic scale."""
-    if "expected_spreads" not in table.arrays:
+    if "expected_spreads" not in [*table.arrays, *table.columns()]:
         return None
     layout = lay_out(table)
     found = rows_by_point(table, "expected_spreads", layout)
@@ -111,13 +115,18 @@ def expected_spreads(table: Results) -> Figure | None:
     curves = {i: curve for i, curve in curves.items() if (curve > 0).any()}
     if not curves:
         return None
-    shown = list(curves)
+    shown: list[int] = []
+    for i, curve in curves.items():  # orders leave averages as they are
+        known = [curves[j] for j in shown]
+        if not any(np.array_equal(curve, other) for other in known):
+            shown.append(i)
     if len(shown) > _MOST_LINES:
         at = np.linspace(0, len(shown) - 1, _MOST_LINES).round().astype(int)
         shown = [shown[i] for i in at]
     lead = curves[shown[0]]
-    title = f"{len(lead) - 1} trades leave {lead[-1] / lead[0]:.2g} of the spread"
-    title += f" (at {layout.name(shown[0])})" if layout.name(shown[0]) else ""
+    share = lead[-1] / lead[0]
+    title = f"{len(lead) - 1} trades leave {share:.2g} of the mean spread"
+    title += _at(layout, shown[0])
     with style.style():
         figure, axes = style.new_figure(title=title)
         axes.set_yscale("log")
@@ -126,9 +135,20 @@ def expected_spreads(table: Results) -> Figure | None:
             curve = np.where(curves[i] > 0, curves[i], np.nan)
             axes.plot(np.arange(len(curve)), curve, color=colour)
             last = int(np.flatnonzero(np.isfinite(curve))[-1])
-            ends.append((float(last), float(curve[last]), layout.name(i), colour))
+            name = _short(layout.name(i))
+            ends.append((float(last), float(curve[last]), name, colour))
         axes.set_xlim(0, len(lead) - 1)
         axes.set_xlabel("trades seen")
         axes.set_ylabel("mean spread (price)")
         style.label_ends(axes, ends)
     return figure
+
+
+def _short(name: str) -> str:
+    """Return the name of a point; long paths of orders are cut."""
+    return textwrap.shorten(name, _LONGEST_NAME, placeholder=" …")
+
+
+def _at(layout: Layout, point: int) -> str:
+    name = _short(layout.name(point))
+    return f" (at {name})" if name else ""
