@@ -67,61 +67,54 @@ class GlostenMilgromClosedForm(AbstractSolver):
             side without noise (its quote is the limit as noise vanishes) or where a
             pass came that nobody would send (it tells nothing); or `invalid_input`,
             also for a path with an order that nobody would have sent. The residual is
-            the dealer's largest mean profit on a trade, over the largest value.
+            the dealer's largest mean profit on an arrival at the first and at the last
+            quotes, over the largest value.
         """
         self.validate_for({"values": problem.values}, num_trades=self.num_trades)
         problem, is_valid = problem.admitted()
         path = self._two_values if problem.is_two_valued else self._many_values
-        value, residual, is_seen, uses_limit = path(problem)
+        value, is_valid, uses_limit = path(problem, is_valid)
         status = Status.where(uses_limit, Status.degenerate, Status.converged)
-        is_valid &= is_seen
         status = Status.where(is_valid, status, Status.invalid_input)
-        value, residual = jax.tree.map(
-            lambda x: jnp.where(is_valid, x, jnp.nan), (value, residual)
-        )
+        residual = jnp.where(is_valid, _profit(problem, value), jnp.nan)
         return Solution(value, status, residual, jnp.zeros((), jnp.int32))
 
     def _two_values(
-        self, problem: GlostenMilgrom
-    ) -> tuple[QuotePath, Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
+        self, problem: GlostenMilgrom, is_valid: Bool[Array, ""]
+    ) -> tuple[QuotePath, Bool[Array, ""], Bool[Array, ""]]:
         ratios, orders = log_ratios(problem), problem.orders
         assert problem.prior_high is not None
+        is_valid &= is_possible(problem, orders)
+        # NaN from here on: a pass over whole paths at the end would take as long again.
         prior = jax.scipy.special.logit(problem.prior_high)
+        prior = jnp.where(is_valid, prior, jnp.nan)
         log_odds = log_odds_after(prior, ratios, *count_orders(orders))
         quotes = quotes_at(problem, ratios, log_odds)
         curves = expected_curves(problem, prior, ratios, self.num_trades)
         value = QuotePath(quotes.bid, quotes.ask, quotes.spread, quotes.belief, curves)
-        probabilities = problem.order_probabilities.T[:, None]
-        beliefs = jnp.stack([jax.nn.sigmoid(-log_odds), quotes.belief], axis=-1)
-        residual = _profit(problem, value, beliefs, probabilities[0], probabilities[2])
-        is_seen = is_possible(problem, orders, log_odds[:-1]).all()
         nobody_passes = problem.noise_probabilities[1] == 0
-        return value, residual, is_seen, nobody_passes & (orders == 0).any()
+        return value, is_valid, nobody_passes & (orders == 0).any()
 
     def _many_values(
-        self, problem: GlostenMilgrom
-    ) -> tuple[QuotePath, Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]:
+        self, problem: GlostenMilgrom, is_valid: Bool[Array, ""]
+    ) -> tuple[QuotePath, Bool[Array, ""], Bool[Array, ""]]:
         path = elastic_path(problem)
         beliefs = jnp.exp(path.log_beliefs)
         value = QuotePath(path.bids, path.asks, path.spreads, beliefs)
-        at_quotes = jax.vmap(problem.probabilities_at)(path.bids, path.asks)
-        residual = _profit(
-            problem, value, beliefs, at_quotes[..., 0], at_quotes[..., 2]
-        )
-        uses_limit = path.uses_limit | problem.market_fails.any()
-        return value, residual, path.is_possible, uses_limit
+        is_valid &= path.is_possible
+        value = jax.tree.map(lambda x: jnp.where(is_valid, x, jnp.nan), value)
+        return value, is_valid, path.uses_limit | problem.market_fails.any()
 
 
-def _profit(
-    problem: GlostenMilgrom,
-    value: QuotePath,
-    beliefs: Float[Array, "times values"],
-    sells: Float[Array, "#times values"],
-    buys: Float[Array, "#times values"],
-) -> Float[Array, ""]:
-    """Return the largest mean profit of an arrival at any quote, over the values."""
-    levels = problem.levels
-    gain = (beliefs * buys * (value.asks[:, None] - levels[None])).sum(axis=-1)
-    loss = (beliefs * sells * (value.bids[:, None] - levels[None])).sum(axis=-1)
+def _profit(problem: GlostenMilgrom, value: QuotePath) -> Float[Array, ""]:
+    """Return the mean profit of an arrival at the first or last quotes, over values."""
+    levels, worst = problem.levels, []
+    for time in (0, -1):
+        bid, ask, weights = value.bids[time], value.asks[time], value.beliefs[time]
+        if problem.is_two_valued:
+            weights = jnp.stack([1 - weights, weights])
+        sells, _, buys = problem.probabilities_at(bid, ask).T
+        worst.append((weights * buys * (ask - levels)).sum())
+        worst.append((weights * sells * (bid - levels)).sum())
     scale = jnp.maximum(jnp.abs(levels).max(), jnp.finfo(levels.dtype).tiny)
-    return jnp.maximum(jnp.abs(gain).max(), jnp.abs(loss).max()) / scale
+    return jnp.abs(jnp.stack(worst)).max() / scale

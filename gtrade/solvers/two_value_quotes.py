@@ -6,7 +6,6 @@ along a path are a cumulative sum, and they depend on counts alone. Certainty is
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -86,7 +85,7 @@ def quotes_at(
 
     With x and y the log-odds after a buy and after a sell, the spread is (high - low)
     (sigmoid(x) - sigmoid(y)), a quotient of hyperbolic functions with no difference of
-    rounded numbers left; it is written in exponentials that do not overflow.
+    rounded numbers left; it is written in e^-|x| and e^-|y|, which do not overflow.
     """
     assert problem.low is not None
     assert problem.high is not None
@@ -94,29 +93,45 @@ def quotes_at(
     bought = jnp.where(is_certain, log_odds, log_odds + ratios.buy)
     sold = jnp.where(is_certain, log_odds, log_odds + ratios.sell)
     span = problem.high - problem.low
-    shared = jnp.maximum(jnp.maximum(sold, -bought), 0)
+    after_buy, buy_tail, buy_share = _sigmoid(bought)
+    after_sell, sell_tail, sell_share = _sigmoid(sold)
+    # Where both are on one side of even odds, the one that is nearer.
+    tail = jnp.where(sold > 0, sell_tail, jnp.where(bought < 0, buy_tail, 1))
     distance = -jnp.expm1(ratios.sell - ratios.buy)
-    tails = (1 + jnp.exp(-jnp.abs(bought))) * (1 + jnp.exp(-jnp.abs(sold)))
     return Quotes(
-        bid=problem.low + span * jax.nn.sigmoid(sold),
-        ask=problem.low + span * jax.nn.sigmoid(bought),
-        spread=span * distance * jnp.exp(-shared) / tails,
-        belief=jax.nn.sigmoid(log_odds),
+        bid=problem.low + span * after_sell,
+        ask=problem.low + span * after_buy,
+        spread=span * distance * tail * buy_share * sell_share,
+        belief=_sigmoid(log_odds)[0],
     )
 
 
 def is_possible(
-    problem: GlostenMilgrom,
-    orders: Int[Array, " orders"],
-    log_odds: Float[Array, " orders"],
-) -> Bool[Array, " orders"]:
-    """Return whether anybody would send the orders at log-odds before each of them.
+    problem: GlostenMilgrom, orders: Int[Array, " orders"]
+) -> Bool[Array, ""]:
+    """Return whether somebody would have sent each of the orders.
 
-    Passes are left out: they tell nothing, even if nobody ever passes.
+    Only orders without noise can be impossible: where nobody is informed, or after what
+    has ruled out the one value at which they are sent. In which sequence they came does
+    not matter. Passes are left out: they tell nothing, even if nobody ever passes.
     """
-    low, high = problem.order_probabilities[:, orders + 1] > 0
-    seen = (high & (log_odds > -jnp.inf)) | (low & (log_odds < jnp.inf))
-    return seen | (orders == 0)
+    assert problem.prior_high is not None
+    sell, _, buy = problem.noise_probabilities
+    bought = (orders == 1).any() & (buy == 0)
+    sold = (orders == -1).any() & (sell == 0)
+    nobody = problem.informed_fraction == 0
+    never_bought = bought & (nobody | (problem.prior_high == 0))
+    never_sold = sold & (nobody | (problem.prior_high == 1))
+    return ~(never_bought | never_sold | (bought & sold))
+
+
+def _sigmoid(
+    x: Float[Array, "*shape"],
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """Return 1 / (1 + e^-x), and e^-|x| and 1 / (1 + e^-|x|) on the way to it."""
+    tail = jnp.exp(-jnp.abs(x))
+    share = 1 / (1 + tail)
+    return jnp.where(x < 0, tail * share, share), tail, share
 
 
 def _times(
