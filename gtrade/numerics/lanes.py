@@ -65,7 +65,7 @@ def fenced(kernel: Callable[..., Any]) -> Callable[..., Any]:
     the kernel goes into one that is always taken.
 
     Args:
-        kernel: takes a floating array first, and returns a pytree of arrays.
+        kernel: takes an array of numbers first, and returns a pytree of arrays.
     """
 
     def call(*args: Any) -> Any:
@@ -83,6 +83,8 @@ def _is_live(x: Array) -> Array:
 
     The first number is compared with a NaN whose payload no arithmetic produces.
     """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.ravel()[0].astype(jnp.float32)
     bits = jnp.finfo(x.dtype).bits
     integer = jnp.dtype(f"int{bits}")
     first = jax.lax.bitcast_convert_type(x.ravel()[0], integer)
