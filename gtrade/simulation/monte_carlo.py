@@ -17,9 +17,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from gtrade.numerics.lanes import fenced, one_by_one
 from gtrade.simulation.samplers import AbstractSampler, Outcomes
 
-# Numbers of a chunk that a CPU keeps in its second-level cache.
-_NUMBERS_PER_CHUNK = 2**17
-_LEAST_CHUNK, _LARGEST_CHUNK = 2**6, 2**14
+# Numbers of a chunk, and paths at most: what a CPU keeps in its second-level cache;
+# elsewhere enough to keep thousands of threads busy.
+_ON_CPU, _ELSEWHERE = (2**18, 2**14), (2**28, 2**22)
+_LEAST_CHUNK = 2**6
+_ROWS, _TERMS = 16, 4  # see `_totals`
 
 
 class Estimates(eqx.Module):
@@ -88,7 +90,7 @@ def estimate(
         num_paths: at least 2, below 2^32; may be traced.
         joint: scalar outcomes whose covariances are wanted (static).
         chunk_size: paths computed at a time (static); by default as many as stay in a
-            CPU's cache. It changes last bits only.
+            CPU's caches. It changes last bits only.
     """
 
     def run(sampler: Any, key: PRNGKeyArray, stop: Array) -> Estimates:
@@ -142,9 +144,11 @@ def controlled(
 
 def chunk_size_for(sampler: AbstractSampler) -> int:
     """Return how many paths of a sampler to compute at a time: a power of two."""
-    fitting = _NUMBERS_PER_CHUNK // max(sampler.numbers_per_path, 1)
+    is_cpu = jax.default_backend() == "cpu"
+    numbers, most = _ON_CPU if is_cpu else _ELSEWHERE
+    fitting = numbers // max(sampler.numbers_per_path, 1)
     power = max(fitting, 1).bit_length() - 1
-    return min(max(2**power, _LEAST_CHUNK), _LARGEST_CHUNK)
+    return min(max(2**power, _LEAST_CHUNK), most)
 
 
 def begin(
@@ -194,16 +198,21 @@ def advance(
         left = stop - moments.count
         shocks = sampler.draw(key, moments.count + places)
 
-        def sums_of(_: Array, shocks: Any) -> Any:
-            standard = {
+        def standard_of(_: Array, shocks: Any) -> Outcomes:
+            return {
                 name: jnp.where(places < left, x - _column(moments.shift[name]), 0)
                 / _column(moments.scale[name])
                 for name, x in sampler.outcomes(shocks).items()
             }
+
+        def sums_of(_: Array, standard: Outcomes) -> Any:
             return _sums(standard, joint)
 
-        # Behind the fence shocks are drawn once, not once for every outcome.
-        sums, products = fenced(sums_of)(_some_floats(shocks), shocks)
+        # Behind fences shocks are drawn once, not once for every outcome, and outcomes
+        # are worked out once, not once for every sum.
+        some = _some_floats(shocks)
+        standard = fenced(standard_of)(some, shocks)
+        sums, products = fenced(sums_of)(some, standard)
         powers = {
             name: tuple(_plus(x, y) for x, y in zip(kept, sums[name], strict=True))
             for name, kept in moments.powers.items()
@@ -274,21 +283,37 @@ def _sums(standard: Outcomes, joint: tuple[str, ...]) -> Any:
 
     def powers(x: Array) -> tuple[Array, ...]:
         square = x * x
-        terms = (x, square, square * x, square * square)
-        return tuple(_total(term) for term in terms)
+        return _totals(x, square, square * x, square * square)
 
     sums = {name: powers(x) for name, x in standard.items()}
-    if not joint:
-        return sums, jnp.zeros((0, 0), _dtype(standard))
-    table = [standard[name] for name in joint]
-    products = [[_total(x * y) for y in table] for x in table]
-    return sums, jnp.stack([jnp.stack(row) for row in products])
+    pairs = [(i, j) for i in range(len(joint)) for j in range(i)]
+    mixed = _totals(*(standard[joint[i]] * standard[joint[j]] for i, j in pairs))
+    products = jnp.zeros((len(joint), len(joint)), _dtype(standard))
+    if joint:
+        products = jnp.diag(jnp.stack([sums[name][1] for name in joint]))
+    for (i, j), total in zip(pairs, mixed, strict=True):
+        products = products.at[(i, j), (j, i)].set(total)
+    return sums, products
 
 
-def _total(x: Array) -> Array:
-    """Sum over paths, as many partial sums side by side as vectors hold."""
-    lanes = math.gcd(x.shape[-1], _LEAST_CHUNK)
-    return x.reshape(*x.shape[:-1], -1, lanes).sum(axis=-2).sum(axis=-1)
+def _totals(*terms: Array) -> tuple[Array, ...]:
+    """Sum over paths: several terms in one pass, and rows of paths side by side.
+
+    XLA turns a pass over so many terms and rows, not over more, into vectors.
+    """
+    if len(terms) > _TERMS:
+        return _totals(*terms[:_TERMS]) + _totals(*terms[_TERMS:])
+    if not terms:
+        return ()
+    rows = math.gcd(terms[0].shape[-1], _ROWS)
+    folded = [x.reshape(*x.shape[:-1], rows, -1) for x in terms]
+    zeros = [jnp.zeros((), x.dtype) for x in terms]
+
+    def add(xs: Any, ys: Any) -> Any:
+        return tuple(x + y for x, y in zip(xs, ys, strict=True))
+
+    partial = jax.lax.reduce(tuple(folded), tuple(zeros), add, (terms[0].ndim - 1,))
+    return tuple(x.sum(axis=-1) for x in partial)
 
 
 def _some_floats(shocks: Any) -> Array:
