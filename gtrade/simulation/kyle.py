@@ -33,7 +33,15 @@ class KyleMarket(AbstractSampler):
         self, key: PRNGKeyArray, paths: UInt32[Array, " paths"]
     ) -> Float[Array, "draws paths"]:
         """Return standard normals: value, noise, the first and all others' errors."""
-        return normals(key, paths, 4, self.price_impact.dtype)
+        market_key, error_key = jax.random.split(key)
+        dtype = self.price_impact.dtype
+        market = normals(market_key, paths, 2, dtype)
+        errors = jax.lax.cond(
+            self.problem.signal_noise_std > 0,
+            lambda: normals(error_key, paths, 2, dtype),
+            lambda: jnp.zeros_like(market),  # not worth drawing
+        )
+        return jnp.concatenate([market, errors])
 
     def mirrored(
         self, shocks: Float[Array, "draws paths"]
@@ -132,32 +140,29 @@ class KyleAuctions(AbstractSampler):
         log_noise = log_noise + jnp.log(self.problem.durations) / 2
         noise_std = jnp.exp(impacts + log_noise - units)  # what it moves prices by
         growth = jnp.exp(units - self.log_units[1:])
+        share, noise = self.shares[:, None], noise_std[:, None] * shocks[1:]
 
         def auction(gap, now):
-            share, std, growth, shock = now
-            noise = std * shock
-            move = count * share * gap + noise
-            left = gap - move
-            products = share * gap * left, -move * left, noise * left
-            squares = move * move, move * gap, left * left
-            return growth * left, (left, move, *products, *squares)
+            kept, growth, noise = now
+            left = kept * gap - noise
+            return growth * left, left
 
         start = jnp.exp(jnp.log(self.problem.value_std) - self.log_units[0]) * shocks[0]
-        inputs = self.shares, noise_std, growth, shocks[1:]
-        _, (left, move, *products, move_square, move_gap, gap_square) = jax.lax.scan(
-            auction, start, inputs
-        )
+        inputs = 1 - count * self.shares, growth, noise
+        _, left = jax.lax.scan(auction, start, inputs)
+        before = jnp.concatenate([start[None], growth[:-1, None] * left[:-1]])
+        move = count * share * before + noise
         unit = jnp.exp(units)[:, None]
-        worth = jnp.exp(2 * units - impacts)[:, None]  # of products over the impact
-        insider, dealer, noise = (x * worth for x in products)
+        worth = jnp.exp(2 * units - impacts)[:, None] * left
+        insider = share * before * worth
         return {
             "gap_square": (left * unit) ** 2,
             "move": move * unit,
-            "unit_move_square": move_square,
-            "unit_move_gap": move_gap,
-            "unit_gap_square": gap_square,
+            "unit_move_square": move * move,
+            "unit_move_gap": move * before,
+            "unit_gap_square": left * left,
             "insider_profit": insider,
-            "dealer_profit": dealer,
-            "noise_profit": noise,
+            "dealer_profit": -move * worth,
+            "noise_profit": noise * worth,
             "total_profit": count * insider.sum(axis=0),
         }
