@@ -16,9 +16,11 @@ from gtrade.simulation import monte_carlo, order_statistics
 from gtrade.simulation.monte_carlo import Estimates, Moments
 from gtrade.simulation.order_statistics import Quantiles
 from gtrade.simulation.samplers import AbstractSampler
+from gtrade.solving import supported_options
 
 # Paths that one call computes: seconds on a CPU, and a multiple of every chunk.
 _PIECE = 2**22
+_CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
 
 def estimate(
@@ -125,9 +127,11 @@ def _programs(joint: tuple[str, ...]) -> tuple[Any, Any, Any]:
             sampler, key, monte_carlo.at(start, first), stop, joint=joint
         )
 
+    is_cpu = jax.default_backend() == "cpu"
+    options = supported_options(_CPU_OPTIONS) if is_cpu else None
     return (
         jax.jit(functools.partial(monte_carlo.begin, joint=joint)),
-        jax.jit(advance),
+        jax.jit(advance, compiler_options=options),
         jax.jit(functools.partial(monte_carlo.finish, joint=joint)),
     )
 
