@@ -16,11 +16,11 @@ from gtrade.simulation import monte_carlo, order_statistics
 from gtrade.simulation.monte_carlo import Estimates, Moments
 from gtrade.simulation.order_statistics import Quantiles
 from gtrade.simulation.samplers import AbstractSampler
+from gtrade.solvers.monte_carlo import CPU_OPTIONS
 from gtrade.solving import supported_options
 
 # Paths that one call computes: seconds on a CPU, and a multiple of every chunk.
 _PIECE = 2**22
-_CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
 
 def estimate(
@@ -128,7 +128,7 @@ def _programs(joint: tuple[str, ...]) -> tuple[Any, Any, Any]:
         )
 
     is_cpu = jax.default_backend() == "cpu"
-    options = supported_options(_CPU_OPTIONS) if is_cpu else None
+    options = supported_options(CPU_OPTIONS) if is_cpu else None
     return (
         jax.jit(functools.partial(monte_carlo.begin, joint=joint)),
         jax.jit(advance, compiler_options=options),

@@ -14,6 +14,7 @@ from gtrade.solution import Solution, Status, has_value
 from gtrade.solvers.base import AbstractSolver
 
 LEAST_PATHS = 2
+CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
 
 class AbstractMonteCarlo(AbstractSolver):
@@ -29,7 +30,7 @@ class AbstractMonteCarlo(AbstractSolver):
 
     def cpu_compiler_options(self, problems: Any) -> dict[str, Any]:
         del problems
-        return {"xla_cpu_prefer_vector_width": 512}
+        return dict(CPU_OPTIONS)
 
     @abc.abstractmethod
     def answer(self, problem: Any) -> Solution:
