@@ -409,4 +409,59 @@ _POSITIONS = [
     _learning("perturbed-leader"),
 ]
 
-CASES = tuple(_TRADING + _POSITIONS)
+# --- Microstructure -------------------------------------------------------------------
+
+
+def _kyle(rng, count):
+    """Auctions between one and five insiders whose signals have errors."""
+    return {
+        "value_std": rng.uniform(0.5, 2.0, count),
+        "noise_std": rng.uniform(0.5, 2.0, count),
+        "signal_noise_std": rng.uniform(0.0, 1.0, count),
+        "num_insiders": rng.integers(1, 6, count),
+        "signals": "private",
+    }
+
+
+def _kyle_sequential(rng, count, *, num_auctions):
+    return {
+        "value_std": rng.uniform(0.5, 2.0, count),
+        "noise_std": rng.uniform(0.5, 2.0, count),
+        "num_insiders": rng.integers(1, 6, count),
+        "num_auctions": num_auctions,
+    }
+
+
+_PATHS = {"num_paths": (2**12, 2**14, 2**16, 2**18)}
+
+_MICROSTRUCTURE = [
+    Case("kyle", "closed-form", _kyle, {}, {}, answer="price_impact"),
+    Case(
+        "kyle",
+        "monte-carlo",
+        _kyle,
+        {"num_paths": 2**16},
+        _PATHS,
+        solver_sizes=("num_paths",),
+        most=256,
+    ),
+    Case(
+        "kyle-sequential",
+        "closed-form",
+        _kyle_sequential,
+        {"num_auctions": 20},
+        {"num_auctions": (5, 20, 80, 320)},
+        answer="log_price_impact",
+    ),
+    Case(
+        "kyle-sequential",
+        "monte-carlo",
+        _kyle_sequential,
+        {"num_auctions": 20, "num_paths": 2**16},
+        _PATHS | {"num_auctions": (5, 20, 80, 320)},
+        solver_sizes=("num_paths",),
+        most=256,
+    ),
+]
+
+CASES = tuple(_TRADING + _POSITIONS + _MICROSTRUCTURE)

@@ -201,7 +201,7 @@ _ONE_STEP = np.array([0.0, 0.0, 1.0])
 
 def _inlined(eqn: core.JaxprEqn) -> core.ClosedJaxpr | None:
     """Return the program that an equation just calls, if it does."""
-    if eqn.primitive.name == "custom_linear_solve":
+    if eqn.primitive.name in ("custom_linear_solve", "reduce"):
         return None
     for key in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
         inner = eqn.params.get(key)
@@ -263,6 +263,8 @@ def _operations(eqn: core.JaxprEqn) -> float:
         return size * max(abs(eqn.params["y"]).bit_length() - 1, 1)
     if name.startswith("scatter"):
         return _size(eqn.invars[-1])
+    if name == "reduce":  # several terms at once, each with its own start
+        return sum(_size(x) for x in eqn.invars[: len(eqn.invars) // 2])
     if name == "sort":
         length = eqn.invars[0].aval.shape[eqn.params["dimension"]]
         return _size(eqn.invars[0]) * max(math.log2(max(length, 1)), 0)

@@ -15,6 +15,7 @@ import time
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import microstructure_baselines
 import numpy as np
 import position_baselines
 import trading_baselines
@@ -43,11 +44,15 @@ GROWING_S = 0.1  # of a call with games of standard size, where these then grow
 VERIFIED = 256
 COUNTED = 16  # games whose operations are counted
 SHARE = 0.4  # of the memory a call may take
-BASELINES = trading_baselines.BASELINES | position_baselines.BASELINES
+BASELINES = (
+    trading_baselines.BASELINES
+    | position_baselines.BASELINES
+    | microstructure_baselines.BASELINES
+)
 PEERS = trading_baselines.PEERS
 # What verification calls a gap, and the costs that it is relative to.
 GAPS = ("exploitability", "distance_to_cce", "gap")
-COSTS = ("values", "expected_costs", "costs", "welfare")
+COSTS = ("values", "expected_costs", "costs", "welfare", "insider_profit")
 
 
 class Measurement:

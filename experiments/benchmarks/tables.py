@@ -9,10 +9,15 @@ from gtrade.plotting.style import PALETTE, new_figure, style
 # Sizes that mean the same thing in different models, as the figure's columns.
 PANELS = {
     "games in a call": ("batch",),
-    "steps or points in time": ("horizon", "num_steps", "num_points"),
+    "steps or points in time": (
+        "horizon",
+        "num_steps",
+        "num_points",
+        "num_auctions",
+    ),
     "trade limit, strategies or types": ("max_trade", "strategies", "num_types"),
     "players or firms": ("num_players", "num_firms"),
-    "rounds, or branching": ("num_rounds", "branching"),
+    "rounds, branching or paths": ("num_rounds", "branching", "num_paths"),
 }
 FAMILIES = {
     "trading game": ("trading-game",),
@@ -26,6 +31,7 @@ FAMILIES = {
         "hidden-target",
     ),
     "position learning": ("position-learning",),
+    "microstructure": ("kyle", "kyle-sequential"),
 }
 
 

@@ -61,6 +61,14 @@ def test_counts_what_a_program_does(benchmark_module):
     assert tuple(tally(counting, lambda a: a @ a, matrix)) == (128, 0, 0)
     assert tuple(tally(counting, lambda x: x.sum() + x[0], x)) == (5, 0, 0)
     assert tuple(tally(counting, lambda x: x[::-1].reshape(2, 2), x)) == (0, 0, 0)
+
+    def two_sums(x):
+        def add(xs, ys):
+            return xs[0] + ys[0], xs[1] + ys[1]
+
+        return jax.lax.reduce((x, x), (0.0, 0.0), add, (0,))
+
+    assert tuple(tally(counting, two_sums, x)) == (8, 0, 0)
     # Neither what is the same for every game nor what nobody asks for.
     table = jnp.ones((64, 64), jnp.int32)
     assert tuple(
