@@ -140,29 +140,31 @@ class KyleAuctions(AbstractSampler):
         log_noise = log_noise + jnp.log(self.problem.durations) / 2
         noise_std = jnp.exp(impacts + log_noise - units)  # what it moves prices by
         growth = jnp.exp(units - self.log_units[1:])
-        share, noise = self.shares[:, None], noise_std[:, None] * shocks[1:]
+        pushed = noise_std[:, None] * shocks[1:]
+        start = jnp.exp(jnp.log(self.problem.value_std) - self.log_units[0]) * shocks[0]
 
+        # One auction waits for another in this alone: the rest is arithmetic on all.
         def auction(gap, now):
-            kept, growth, noise = now
-            left = kept * gap - noise
+            kept, growth, pushed = now
+            left = kept * gap - pushed
             return growth * left, left
 
-        start = jnp.exp(jnp.log(self.problem.value_std) - self.log_units[0]) * shocks[0]
-        inputs = 1 - count * self.shares, growth, noise
-        _, left = jax.lax.scan(auction, start, inputs)
-        before = jnp.concatenate([start[None], growth[:-1, None] * left[:-1]])
-        move = count * share * before + noise
+        kept = 1 - count * self.shares
+        _, left = jax.lax.scan(auction, start, (kept, growth, pushed))
+        gap = jnp.concatenate([start[None], growth[:-1, None] * left[:-1]])
+        share = self.shares[:, None]
+        move = count * share * gap + pushed
         unit = jnp.exp(units)[:, None]
-        worth = jnp.exp(2 * units - impacts)[:, None] * left
-        insider = share * before * worth
+        worth = jnp.exp(2 * units - impacts)[:, None]  # of products over the impact
+        insider = share * gap * left * worth
         return {
             "gap_square": (left * unit) ** 2,
             "move": move * unit,
-            "unit_move_square": move * move,
-            "unit_move_gap": move * before,
-            "unit_gap_square": left * left,
+            "unit_move_square": move**2,
+            "unit_move_gap": move * gap,
+            "unit_gap_square": left**2,
             "insider_profit": insider,
-            "dealer_profit": -move * worth,
-            "noise_profit": noise * worth,
+            "dealer_profit": -move * left * worth,
+            "noise_profit": pushed * left * worth,
             "total_profit": count * insider.sum(axis=0),
         }

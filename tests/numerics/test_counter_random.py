@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 from gtrade.numerics.counter_random import normals, uniforms
-from gtrade.numerics.wide_functions import circle, log
 
 KEY = jax.random.key(17)
 NUM = 2**16
@@ -138,40 +137,3 @@ def test_extreme_words_stay_inside(x64, monkeypatch):
         assert (end == (half if word == 0 else 1 - half)).all()
         normal = np.asarray(normals(KEY, paths(0, 2), 2, dtype))
         assert np.isfinite(normal).all()
-
-
-def test_normals_are_symmetric_in_single_precision():
-    """The grid and the inverse error function are odd to the last bit."""
-    x = draw(normals)
-    grid = (np.arange(-(2**10) + 1, 2**10, 2) * 2.0**-10).astype(np.float32)
-    found = np.asarray(jax.lax.erf_inv(jnp.asarray(grid)))
-    np.testing.assert_array_equal(found, -found[::-1])
-    assert 4.1 < x.max() < 5.6
-    assert 4.1 < -x.min() < 5.6
-
-
-def test_logarithm(in_float64):
-    rng = np.random.default_rng(0)
-    near = 1 + rng.uniform(-1, 1, 20_000) * 10 ** rng.uniform(-16, 0, 20_000)
-    wide = 10 ** rng.uniform(-307, 308, 20_000)
-    ends = [2.0**-53, 1 - 2.0**-53, 1.0, 2.0, 0.5, np.sqrt(2), 2.0**0.5 / 2]
-    x = np.concatenate([near[near > 0], wide, ends])
-    found = np.asarray(jax.jit(log)(jnp.asarray(x))).astype(np.longdouble)
-    wanted = np.log(x.astype(np.longdouble))
-    assert (np.abs(found - wanted) <= 1e-15 * np.abs(wanted)).all()
-    assert found[x == 1.0].tolist() == [0.0] * int((x == 1.0).sum())
-
-
-def test_circle(in_float64):
-    rng = np.random.default_rng(1)
-    eighths = np.arange(8) / 8
-    x = np.concatenate(
-        [rng.uniform(0, 1, 50_000), eighths, eighths[1:] - 2e-16, [2.0**-53]]
-    )
-    across, up = (
-        np.asarray(y).astype(np.longdouble) for y in jax.jit(circle)(jnp.asarray(x))
-    )
-    angle = 2 * np.arctan2(np.longdouble(0), np.longdouble(-1)) * x
-    assert np.abs(across - np.cos(angle)).max() < 1e-15
-    assert np.abs(up - np.sin(angle)).max() < 1e-15
-    assert np.abs(across**2 + up**2 - 1).max() < 1e-15

@@ -218,7 +218,9 @@ def test_mirror_images(in_float64):
 
     found = run(Antithetic(Powers()), KEY, jnp.int32(4000), joint=())
     z = by_numpy(Shifted(), 4000)["x"]
-    assert found.mean["x"] == found.variance["x"] == 0
+    # Nothing but the rounding of a cube that is added to its negative.
+    assert abs(found.mean["x"]) < 1e-15
+    assert found.variance["x"] < 1e-30
     np.testing.assert_allclose(found.mean["square"], (z**2).mean(), rtol=1e-12)
     np.testing.assert_allclose(found.variance["square"], (z**2).var(ddof=1))
     np.testing.assert_allclose(found.mean["both"], (z**2).mean(), rtol=1e-12)
