@@ -1,14 +1,7 @@
 """Two stocks are sold, with and without an index future that may hedge them."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
-
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent))
-
-from common import read_arguments, run, write
+from experiment import read_arguments, run, write
 
 NAMES = ("stock 1", "stock 2", "index future")
 SHOWN = 1e-6  # risk aversion of the schedules that are drawn, per currency

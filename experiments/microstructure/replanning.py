@@ -1,13 +1,7 @@
 """A seller misjudges impact, sees its fills, and plans again after every period."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
-
-sys.path.append(str(Path(__file__).parents[1]))
-
-from common import read_arguments, write
+from experiment import read_arguments, write
 
 PROBLEM = {
     "shares": 1e6,

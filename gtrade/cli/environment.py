@@ -29,6 +29,8 @@ def prepare_environment(*, calls_lapack: bool = True) -> None:
     # Also where the user has chosen the devices.
     threads = num_threads(num_cores(), calls_lapack=calls_lapack)
     os.environ.setdefault("PJRT_NPROC", str(threads))
+    # Lanes are spread over the cores already: threads within one would only wait.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     folder = cache_folder()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _is_usable(folder):
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

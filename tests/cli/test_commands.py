@@ -258,12 +258,14 @@ def test_the_users_environment_wins(monkeypatch):
 @pytest.mark.parametrize(("solver", "per_core"), [("ftpl", 1), ("double-oracle", 4)])
 def test_programs_that_call_lapack_get_more_threads(monkeypatch, solver, per_core):
     entry = get_model("trading-game").solver(solver)
-    for name in ("PJRT_NPROC", "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"):
+    names = ("PJRT_NPROC", "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR")
+    for name in (*names, "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, "")  # so that it is restored
         monkeypatch.delenv(name)
     monkeypatch.delitem(sys.modules, "jax")
     environment.prepare_environment(calls_lapack=entry.calls_lapack)
     assert os.environ["PJRT_NPROC"] == str(per_core * environment.num_cores())
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["models", "--help"]])
