@@ -68,17 +68,15 @@ def price_paths(markets, value):
     import jax.numpy as jnp
 
     from gtrade.numerics.counter_random import normals
-    from gtrade.simulation.kyle import KyleAuctions
+    from gtrade.solvers.kyle_sequential import auctions_of
 
     paths = jnp.arange(NUM_SHOWN, dtype=jnp.uint32)
     shocks = normals(jax.random.key(3), paths, NUM_AUCTIONS + 1, jnp.float64)
     signs = np.where(np.arange(NUM_SHOWN) % 2, -1.0, 1.0)
     shocks = shocks.at[0].set(signs)
-    steps = jnp.full(NUM_AUCTIONS, 1 / NUM_AUCTIONS)
 
     def play(market, answer):
-        share = jnp.exp(answer.log_price_impact + answer.log_intensity + jnp.log(steps))
-        sampler = KyleAuctions(market, share, jnp.exp(answer.log_price_impact))
+        sampler = auctions_of(market, answer)
         moves = sampler.outcomes(shocks)["move"].T
         return jnp.pad(jnp.cumsum(moves, axis=1), ((0, 0), (1, 0)))
 

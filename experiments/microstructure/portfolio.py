@@ -24,7 +24,7 @@ def main(argv=None):
         if arguments.is_smoke:
             settings += few
         runs[name] = run(
-            HERE / "specs", arguments, "portfolio",
+            arguments, "portfolio",
             name=f"portfolio_{name}", changes=settings, smoke=["run.replications=1"],
         )  # fmt: skip
     aversions = np.asarray(runs["hedged"]["problem.risk_aversion"])

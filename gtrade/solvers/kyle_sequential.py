@@ -211,35 +211,41 @@ class KyleSequentialMonteCarlo(AbstractMonteCarlo):
         self, problem: KyleSequential, answer: SequentialEquilibrium, key: PRNGKeyArray
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return estimates and standard errors by column name."""
-        usual, _ = problem.admitted()
-        is_certain = problem.is_certain
-
-        def known(x: Array) -> Array:
-            return jnp.where(is_certain, 0, x)
-
-        log_impact = known(answer.log_price_impact)
-        log_share = known(answer.log_intensity) + jnp.log(usual.durations) + log_impact
-        log_unit = known(answer.log_variance) / 2
-        start = jnp.log(usual.value_std)[None]
-        market = KyleAuctions(
-            usual,
-            jnp.exp(log_share),
-            log_impact,
-            jnp.concatenate([start, log_unit]),
-        )
+        market, is_certain = auctions_of(problem, answer), problem.is_certain
         found = estimate(market, key, self.num_paths)
         names = "insider_profit", "dealer_profit", "noise_profit", "total_profit"
         mean = {name: found.mean[name] for name in names}
         error = {name: found.standard_error[name] for name in names}
         mean["posterior_variance"] = found.mean["gap_square"]
         error["posterior_variance"] = found.standard_error["gap_square"]
-        mean, error = jax.tree.map(known, (mean, error))
+        mean, error = jax.tree.map(lambda x: jnp.where(is_certain, 0, x), (mean, error))
         # What the value turns out to be, per unit of flow: moves are impact times flow.
         # Nothing moves where the value is certain.
-        impact = jnp.where(is_certain, jnp.nan, jnp.exp(log_impact))
+        impact = jnp.where(is_certain, jnp.nan, jnp.exp(market.log_price_impacts))
         square = found.mean["unit_move_square"]
         mean["price_impact"] = impact * (found.mean["unit_move_gap"] / square)
         count = found.num_paths.astype(impact.dtype)
         unexplained = found.mean["unit_gap_square"] / (count * square)
         error["price_impact"] = impact * jnp.sqrt(unexplained)
         return mean, error
+
+
+def auctions_of(problem: KyleSequential, answer: SequentialEquilibrium) -> KyleAuctions:
+    """Return the sampler that plays an equilibrium.
+
+    Where the value is certain it plays some other market, whose shocks are as many.
+
+    Args:
+        problem: an admissible market.
+        answer: its equilibrium.
+    """
+    usual, _ = problem.admitted()
+
+    def known(x: Array) -> Array:
+        return jnp.where(problem.is_certain, 0, x)
+
+    log_impact = known(answer.log_price_impact)
+    log_share = known(answer.log_intensity) + jnp.log(usual.durations) + log_impact
+    start = jnp.log(usual.value_std)[None]
+    log_units = jnp.concatenate([start, known(answer.log_variance) / 2])
+    return KyleAuctions(usual, jnp.exp(log_share), log_impact, log_units)
