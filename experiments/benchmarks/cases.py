@@ -432,7 +432,58 @@ def _kyle_sequential(rng, count, *, num_auctions):
     }
 
 
+def _glosten_milgrom(rng, count, *, num_orders):
+    """Two values, passes among the orders."""
+    return {
+        "low": rng.uniform(90.0, 99.0, count),
+        "high": rng.uniform(101.0, 110.0, count),
+        "prior_high": rng.uniform(0.2, 0.8, count),
+        "informed_fraction": rng.uniform(0.05, 0.4, count),
+        "buy_probability": 0.4,
+        "sell_probability": 0.3,
+        "orders": rng.integers(-1, 2, (count, num_orders)),
+    }
+
+
+def _execution(rng, count, *, num_periods):
+    """Sales around the published case (Almgren & Chriss 2001, section 4)."""
+    return {
+        "shares": 1e6 * rng.uniform(0.5, 2.0, count),
+        "horizon": rng.uniform(2.0, 10.0, count),
+        "num_periods": num_periods,
+        "volatility": rng.uniform(0.5, 1.5, count),
+        "permanent_impact": 2.5e-7 * rng.uniform(0.0, 1.0, count),
+        "temporary_impact": 2.5e-6 * rng.uniform(1.0, 3.0, count),
+        "fixed_cost": rng.uniform(0.0, 0.1, count),
+        "risk_aversion": 10 ** rng.uniform(-7.0, -5.0, count),
+    }
+
+
+def _lots(rng, count, *, num_periods, num_lots):
+    games = _execution(rng, count, num_periods=num_periods)
+    return games | {"lot_size": games["shares"] / num_lots}
+
+
+def _portfolio(rng, count, *, num_periods, num_assets):
+    """Assets that move together, with impact across them."""
+
+    def positive(size, scale):
+        roots = rng.normal(size=(count, size, size)) / size**0.5
+        return scale * (roots @ roots.swapaxes(1, 2) + np.eye(size))
+
+    return {
+        "shares": 1e6 * rng.uniform(-1.0, 1.0, (count, num_assets)),
+        "horizon": rng.uniform(2.0, 10.0, count),
+        "num_periods": num_periods,
+        "covariance": positive(num_assets, 0.5),
+        "permanent_impact": positive(num_assets, 5e-8),
+        "temporary_impact": positive(num_assets, 2.5e-6),
+        "risk_aversion": 10 ** rng.uniform(-7.0, -5.0, count),
+    }
+
+
 _PATHS = {"num_paths": (2**12, 2**14, 2**16, 2**18)}
+_PERIODS = {"num_periods": (5, 10, 40, 160)}
 
 _MICROSTRUCTURE = [
     Case("kyle", "closed-form", _kyle, {}, {}, answer="price_impact"),
@@ -459,6 +510,78 @@ _MICROSTRUCTURE = [
         _kyle_sequential,
         {"num_auctions": 20, "num_paths": 2**16},
         _PATHS | {"num_auctions": (5, 20, 80, 320)},
+        solver_sizes=("num_paths",),
+        most=256,
+    ),
+    Case(
+        "glosten-milgrom",
+        "closed-form",
+        _glosten_milgrom,
+        {"num_orders": 50},
+        {"num_orders": (10, 50, 200, 800)},
+        answer="asks",
+    ),
+    Case(
+        "glosten-milgrom",
+        "monte-carlo",
+        _glosten_milgrom,
+        {"num_orders": 10, "num_paths": 2**16},
+        _PATHS | {"num_orders": (10, 50, 200)},
+        solver_sizes=("num_paths",),
+        most=256,
+    ),
+    Case(
+        "almgren-chriss",
+        "closed-form",
+        _execution,
+        {"num_periods": 10},
+        _PERIODS,
+        answer="trades",
+    ),
+    Case(
+        "almgren-chriss",
+        "dynamic-program",
+        _lots,
+        {"num_periods": 10, "num_lots": 50},
+        {"num_periods": (5, 10, 20, 40), "num_lots": (25, 50, 100, 200)},
+        answer="trades",
+        most=4096,
+    ),
+    Case(
+        "almgren-chriss",
+        "value-at-risk",
+        _execution,
+        {"num_periods": 10},
+        _PERIODS,
+        answer="trades",
+        tolerance=1e-6,
+    ),
+    Case(
+        "almgren-chriss",
+        "monte-carlo",
+        _execution,
+        {"num_periods": 10, "num_paths": 2**16},
+        _PATHS | _PERIODS,
+        numbers={"has_quantiles": False},
+        solver_sizes=("num_paths",),
+        most=256,
+    ),
+    Case(
+        "almgren-chriss-portfolio",
+        "closed-form",
+        _portfolio,
+        {"num_periods": 10, "num_assets": 10},
+        {"num_periods": (5, 10, 40, 160), "num_assets": (5, 10, 20, 40)},
+        answer="trades",
+        most=4096,
+    ),
+    Case(
+        "almgren-chriss-portfolio",
+        "monte-carlo",
+        _portfolio,
+        {"num_periods": 10, "num_assets": 10, "num_paths": 2**14},
+        {"num_paths": (2**12, 2**14, 2**16), "num_assets": (5, 10, 20)},
+        numbers={"has_quantiles": False},
         solver_sizes=("num_paths",),
         most=256,
     ),

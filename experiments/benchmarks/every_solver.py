@@ -51,8 +51,15 @@ BASELINES = (
 )
 PEERS = trading_baselines.PEERS
 # What verification calls a gap, and the costs that it is relative to.
-GAPS = ("exploitability", "distance_to_cce", "gap")
-COSTS = ("values", "expected_costs", "costs", "welfare", "insider_profit")
+GAPS = ("exploitability", "distance_to_cce", "gap", "optimality_gap")
+COSTS = (
+    "values",
+    "expected_costs",
+    "costs",
+    "welfare",
+    "insider_profit",
+    "expected_cost",
+)
 
 
 class Measurement:

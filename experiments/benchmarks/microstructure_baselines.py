@@ -8,6 +8,14 @@ other.
 """
 
 import numpy as np
+from execution_baselines import (
+    execution_simulated,
+    least_at_risk,
+    lot_trades,
+    plan_trades,
+    portfolio_simulated,
+    portfolio_trades,
+)
 from monte_carlo_baselines import KyleAuction, KyleAuctions, simulate
 from stacks import Baseline, Numbers
 
@@ -118,9 +126,81 @@ def _simulate_all(model, columns: Numbers, shared: Numbers, numbers: Numbers) ->
         moments.estimates()
 
 
+# --- Glosten and Milgrom --------------------------------------------------------------
+
+
+def quotes(games: Numbers, numbers: Numbers) -> np.ndarray:
+    """Return the asks along paths of orders, two values, all games at once.
+
+    Returns:
+        Shape (games, orders + 1).
+    """
+    del numbers
+    return _quotes(games)[1]
+
+
+def _quotes(games: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return bids, asks and beliefs."""
+    orders, informed = games["orders"], games["informed_fraction"][:, None]
+    noise_buy = (1 - informed) * games["buy_probability"]
+    noise_sell = (1 - informed) * games["sell_probability"]
+    of_buy = np.log((informed + noise_buy) / noise_buy)
+    of_sell = np.log(noise_sell / (informed + noise_sell))
+    told = np.where(orders > 0, of_buy, np.where(orders < 0, of_sell, 0.0))
+    prior = games["prior_high"][:, None]
+    odds = np.log(prior / (1 - prior)) + np.pad(told.cumsum(axis=1), [(0, 0), (1, 0)])
+    low, gap = games["low"][:, None], (games["high"] - games["low"])[:, None]
+    beliefs, buys, sells = (
+        1 / (1 + np.exp(-x)) for x in (odds, odds + of_buy, odds + of_sell)
+    )
+    return low + gap * sells, low + gap * buys, beliefs
+
+
+def quotes_simulated(games: Numbers, numbers: Numbers) -> None:
+    """Send a trader to every belief of every path, and count; answers are random."""
+    bids, asks, beliefs = _quotes(games)
+    rng = np.random.Generator(np.random.SFC64(5))
+    for game, orders in enumerate(games["orders"]):
+        informed = games["informed_fraction"][game]
+        buys_below = games["buy_probability"]
+        sells_from = 1 - games["sell_probability"]
+        low, high = games["low"][game], games["high"][game]
+        sums = np.zeros((len(beliefs[game]), 12))
+        for first in range(0, numbers["num_paths"], _CHUNK):
+            count = min(_CHUNK, numbers["num_paths"] - first)
+            for time, belief in enumerate(beliefs[game]):
+                is_high = rng.random(count) < belief
+                trader = rng.random(count)
+                knows = trader < informed
+                other = (trader - informed) / (1 - informed)
+                buy = np.where(knows, is_high, other < buys_below)
+                sell = np.where(knows, ~is_high, other >= sells_from)
+                value = np.where(is_high, high, low)
+                paid, got = (
+                    buy * (value - asks[game, time]),
+                    sell * (value - bids[game, time]),
+                )
+                rows = [buy.sum(), sell.sum(), is_high.sum()]
+                rows += [paid.sum(), np.dot(paid, paid), got.sum(), np.dot(got, got)]
+                if time < len(orders):
+                    order = orders[time]
+                    same = buy if order > 0 else sell if order < 0 else ~(buy | sell)
+                    follow = same * (is_high - beliefs[game, time + 1])
+                    rows += [same.sum(), follow.sum(), np.dot(follow, follow)]
+                sums[time, : len(rows)] += rows
+
+
 BASELINES: dict[str, Baseline] = {
     "kyle/closed-form": kyle_impacts,
     "kyle/monte-carlo": kyle_simulated,
     "kyle-sequential/closed-form": sequential_logarithms,
     "kyle-sequential/monte-carlo": sequential_simulated,
+    "glosten-milgrom/closed-form": quotes,
+    "glosten-milgrom/monte-carlo": quotes_simulated,
+    "almgren-chriss/closed-form": plan_trades,
+    "almgren-chriss/dynamic-program": lot_trades,
+    "almgren-chriss/value-at-risk": least_at_risk,
+    "almgren-chriss/monte-carlo": execution_simulated,
+    "almgren-chriss-portfolio/closed-form": portfolio_trades,
+    "almgren-chriss-portfolio/monte-carlo": portfolio_simulated,
 }

@@ -1,4 +1,4 @@
-"""Benchmark Monte Carlo: Kyle's auctions against NumPy, plain Python and the machine.
+"""Benchmark Monte Carlo against NumPy, plain Python and the machine's bounds.
 
 Run by hand: `python experiments/benchmarks/monte_carlo.py --out results.json --markdown
 table.md`. One command measures everything, each part in a process of its own with as
@@ -9,6 +9,7 @@ says how many paths are computed at a time. Nothing here is a test.
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ import jax.numpy as jnp
 import monte_carlo_baselines as baselines
 import numpy as np
 from counting import counted
+from execution_baselines import plans
 from measuring import (
     bounds,
     device_name,
@@ -39,6 +41,7 @@ from rich.table import Table
 import gtrade
 from gtrade.numerics.counter_random import normals
 from gtrade.simulation import monte_carlo
+from gtrade.simulation.almgren_chriss import ExecutionSampler
 from gtrade.simulation.kyle import KyleAuctions, KyleMarket
 from gtrade.solvers.monte_carlo import CPU_OPTIONS
 from gtrade.solving import LaneProgram, make_program, share_among
@@ -47,7 +50,7 @@ CHUNKS = (2**11, 2**12, 2**13, 2**14, 2**15, 2**16)  # that NumPy may choose fro
 GENERATORS = {"PCG64": np.random.PCG64, "SFC64": np.random.SFC64}
 PATHS_PER_CORE, SOLVER_PATHS, DRAWN_PATHS = 2**24, 2**22, 2**22
 MEMORY_PATHS = (10**6, 10**8, 10**9)
-AUCTIONS = 20
+AUCTIONS, PERIODS = 20, 10
 PARTS = ("one", "all", "memory")
 
 
@@ -66,6 +69,7 @@ class Case:
         draws: normals that a path needs.
         checked: outcome that has a closed form, in the package and in the baseline.
         exact: its mean.
+        column: its name among the solver's, if another.
     """
 
     name: str
@@ -78,6 +82,12 @@ class Case:
     draws: int
     checked: tuple[str, Any]
     exact: float
+    column: str = ""
+
+    @property
+    def solver_name(self):
+        """What the solver calls the checked outcome."""
+        return self.column or self.checked[0]
 
 
 def kyle():
@@ -107,10 +117,15 @@ def kyle_sequential():
         answer = gtrade.solve(problem, gtrade.KyleSequentialClosedForm()).value
         steps = np.asarray(problem.durations)
         impacts = np.exp(np.asarray(answer.log_price_impact))
+        log_stds = np.append(0.0, np.asarray(answer.log_variance) / 2)
         shares = impacts * np.exp(np.asarray(answer.log_intensity)) * steps
 
     def make():
         return gtrade.KyleSequential(1.0, 1.0, num_auctions=AUCTIONS)
+
+    def auctions(problem):
+        numbers = shares, np.log(impacts), log_stds
+        return KyleAuctions(problem, *(jnp.asarray(x) for x in numbers))
 
     return Case(
         "kyle-sequential",
@@ -124,7 +139,7 @@ def kyle_sequential():
         },
         baselines.sequential_loop,
         10_000,
-        lambda: KyleAuctions(make(), jnp.asarray(shares), jnp.asarray(impacts)),
+        lambda: auctions(make()),
         lambda: (make(), gtrade.KyleSequentialMonteCarlo),
         1 + AUCTIONS,
         ("total_profit", (-1, 0)),
@@ -132,7 +147,43 @@ def kyle_sequential():
     )
 
 
-CASES = (kyle, kyle_sequential)
+def almgren_chriss():
+    """Return the published sale (Almgren & Chriss 2001, section 4) in ten periods."""
+    numbers = {
+        "shares": 1e6,
+        "horizon": 5.0,
+        "num_periods": PERIODS,
+        "volatility": 0.95,
+        "permanent_impact": 2.5e-7,
+        "temporary_impact": 2.5e-6,
+        "fixed_cost": 0.0625,
+        "risk_aversion": 1e-6,
+    }
+    games = {
+        name: x if name == "num_periods" else np.array([x])
+        for name, x in numbers.items()
+    }
+    holdings, cost, _ = plans(games, games["risk_aversion"])
+    trades = -np.diff(holdings[0])
+    return Case(
+        "almgren-chriss",
+        baselines.Execution,
+        numbers | {"trades": trades},
+        baselines.execution_loop,
+        100_000,
+        lambda: ExecutionSampler(gtrade.AlmgrenChriss(**numbers), jnp.asarray(trades)),
+        lambda: (
+            gtrade.AlmgrenChriss(**numbers),
+            functools.partial(gtrade.AlmgrenChrissMonteCarlo, has_quantiles=False),
+        ),
+        PERIODS,
+        ("shortfall", 0),
+        float(cost[0]),
+        "expected_cost",
+    )
+
+
+CASES = (kyle, kyle_sequential, almgren_chriss)
 
 
 def width(dtype):
@@ -238,7 +289,7 @@ def measure_solver(case, dtype, num_paths, arguments):
         found, first, later = timed(
             lambda: program(problems, solver, keys), arguments.repeats
         )
-        name = case.checked[0]
+        name = case.solver_name
         estimates = found.value.mean[name], found.value.standard_error[name]
         apart = max(
             distance(*pair, case.exact) for pair in zip(*estimates, strict=True)

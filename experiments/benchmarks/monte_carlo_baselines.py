@@ -168,6 +168,46 @@ class KyleAuctions:
         self.moments.count += count
 
 
+class Execution:
+    """A plan of Almgren and Chriss on random prices; the row is its shortfall."""
+
+    def __init__(self, chunk, dtype, numbers):
+        """Make room for a chunk of paths.
+
+        Args:
+            chunk: paths at a time, at most.
+            dtype: floating.
+            numbers: `trades` by period, `horizon`, `volatility`, `permanent_impact`,
+                `temporary_impact` and `fixed_cost`.
+        """
+        trades = np.asarray(numbers["trades"])
+        tau = numbers["horizon"] / len(trades)
+        self.trades = trades
+        self.concessions = np.sign(trades) * numbers["fixed_cost"]
+        self.concessions = self.concessions + numbers["temporary_impact"] * trades / tau
+        self.noise = numbers["volatility"] * math.sqrt(tau)
+        self.falls = numbers["permanent_impact"] * trades
+        self.held = np.empty((4, chunk), dtype)
+        self.moments = Moments(1)
+
+    def run(self, rng, count):
+        """Add so many paths, at most a chunk."""
+        shortfall, price, shock, fill = held = self.held[:, :count]
+        dtype = held.dtype.type
+        shortfall[:], price[:] = 0, 0
+        periods = zip(self.trades, self.concessions, self.falls, strict=True)
+        for trade, concession, fall in periods:
+            np.subtract(price, dtype(concession), out=fill)
+            fill *= dtype(trade)
+            shortfall -= fill
+            rng.standard_normal(dtype=dtype, out=shock)
+            shock *= dtype(self.noise)
+            price += shock
+            price -= dtype(fall)
+        self.moments.add(slice(None), shortfall[None])
+        self.moments.count += count
+
+
 def simulate(model, numbers, num_paths, *, chunk, dtype, rng):
     """Return the moments of so many paths."""
     simulation = model(min(chunk, num_paths), np.dtype(dtype), numbers)
@@ -253,3 +293,22 @@ def sequential_loop(numbers, num_paths):
             total += insiders * order * (value - price)
         totals.add(total)
     return totals
+
+
+def execution_loop(numbers, num_paths):
+    """Execute a plan on one price path after the other."""
+    trades = [float(x) for x in numbers["trades"]]
+    tau = numbers["horizon"] / len(trades)
+    std = numbers["volatility"] * math.sqrt(tau)
+    outcome = Running()
+    for _ in range(num_paths):
+        price, shortfall = 0.0, 0.0
+        for trade in trades:
+            concession = numbers["fixed_cost"] + numbers["temporary_impact"] * (
+                abs(trade) / tau
+            )
+            fill = price - math.copysign(concession, trade)
+            shortfall -= trade * fill
+            price += random.gauss(0.0, std) - numbers["permanent_impact"] * trade
+        outcome.add(shortfall)
+    return outcome

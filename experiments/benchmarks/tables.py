@@ -14,9 +14,16 @@ PANELS = {
         "num_steps",
         "num_points",
         "num_auctions",
+        "num_orders",
+        "num_periods",
     ),
-    "trade limit, strategies or types": ("max_trade", "strategies", "num_types"),
-    "players or firms": ("num_players", "num_firms"),
+    "trade limit, strategies, types or lots": (
+        "max_trade",
+        "strategies",
+        "num_types",
+        "num_lots",
+    ),
+    "players, firms or assets": ("num_players", "num_firms", "num_assets"),
     "rounds, branching or paths": ("num_rounds", "branching", "num_paths"),
 }
 FAMILIES = {
@@ -31,7 +38,13 @@ FAMILIES = {
         "hidden-target",
     ),
     "position learning": ("position-learning",),
-    "microstructure": ("kyle", "kyle-sequential"),
+    "microstructure": (
+        "kyle",
+        "kyle-sequential",
+        "glosten-milgrom",
+        "almgren-chriss",
+        "almgren-chriss-portfolio",
+    ),
 }
 
 
