@@ -38,6 +38,19 @@ _LABELS = {
     "step_constant": "step constant c",
     "epsilon": "least gain worth a move (cost)",
 }
+# Words that mean something else in some models: symbol and label.
+_EXECUTION = {
+    "permanent_impact": ("γ", "permanent impact γ (currency/share²)"),
+    "temporary_impact": ("η", "temporary impact η (currency x time/share²)"),
+    "risk_aversion": ("λ", "risk aversion λ (1/currency)"),
+    "horizon": ("T", "horizon T (time)"),
+    "volatility": ("σ", "volatility σ (currency/share/root of time)"),
+    "shares": ("X", "shares X"),
+}
+_OWN_WORDS = {
+    "almgren-chriss": _EXECUTION,
+    "almgren-chriss-portfolio": _EXECUTION,
+}
 
 
 class Results(Protocol):
@@ -93,6 +106,7 @@ class Layout:
         values: what was swept, by key: one value a point.
         lines: which points are joined; at most six lines are shown.
         num_lines: lines that there are.
+        model: of the run, whose words for its numbers are used.
     """
 
     points: np.ndarray
@@ -102,10 +116,11 @@ class Layout:
     values: Mapping[str, Sequence[Any]]
     lines: list[Line]
     num_lines: int
+    model: str = ""
 
     def name(self, point: int) -> str:
         """Return a point in words, empty if nothing was swept."""
-        return _in_words(self.values, self.values, point)
+        return _in_words(self.values, self.values, point, self.model)
 
     @property
     def is_joined(self) -> bool:
@@ -115,7 +130,7 @@ class Layout:
     @property
     def label(self) -> str:
         """Label of the axis."""
-        return axis_label(self.key) if self.key else ""
+        return axis_label(self.key, self.model) if self.key else ""
 
     @property
     def is_logarithmic(self) -> bool:
@@ -137,11 +152,12 @@ def lay_out(table: Results) -> Layout:
         for key in table.swept
         if key in table.columns()
     }
+    model = table.manifest.get("spec", {}).get("model", "")
     numeric = [k for k, column in values.items() if _is_axis(column)]
     if not numeric:
         x = np.arange(len(points), dtype=np.float64)
         one = [Line("", np.arange(len(points)))]
-        return Layout(points, member, None, x, values, one, 1)
+        return Layout(points, member, None, x, values, one, 1, model)
     key = max(numeric, key=lambda k: (k == _PREFERRED, len(set(values[k]))))
     x = np.array(values[key], np.float64)
     others = [k for k in values if k != key]
@@ -153,16 +169,21 @@ def lay_out(table: Results) -> Layout:
         at = np.linspace(0, len(groups) - 1, _MOST_LINES).round().astype(int)
         chosen = [groups[i] for i in at]
     lines = [
-        Line(_in_words(values, others, own[0]), own[np.argsort(x[own], kind="stable")])
+        Line(
+            _in_words(values, others, own[0], model),
+            own[np.argsort(x[own], kind="stable")],
+        )
         for own in chosen
     ]
-    return Layout(points, member, key, x, values, lines, len(groups))
+    return Layout(points, member, key, x, values, lines, len(groups), model)
 
 
 def _in_words(
-    values: Mapping[str, Sequence[Any]], keys: Iterable[str], point: int
+    values: Mapping[str, Sequence[Any]], keys: Iterable[str], point: int, model: str
 ) -> str:
-    return ", ".join(f"{symbol(key)} = {show(values[key][point])}" for key in keys)
+    return ", ".join(
+        f"{symbol(key, model)} = {show(values[key][point])}" for key in keys
+    )
 
 
 def _plain_values(column: Any, rows: np.ndarray) -> list[Any]:
@@ -216,18 +237,20 @@ def mean_and_error(
     return mean, np.sqrt(spread), count
 
 
-def axis_label(key: str) -> str:
-    """Return what an axis over a swept key is called, with its unit."""
+def axis_label(key: str, model: str = "") -> str:
+    """Return what an axis over a swept key of a model is called, with its unit."""
     name, position, owner = _parts(key)
-    label = _LABELS.get(name, name.replace("_", " ") or key)
+    usual = _LABELS.get(name, name.replace("_", " ") or key)
+    _, label = _OWN_WORDS.get(model, {}).get(name, ("", usual))
     label += f" of {owner}" if owner else ""
     return f"{label}, position {position}" if position else label
 
 
-def symbol(key: str) -> str:
-    """Return a short name of a swept key."""
+def symbol(key: str, model: str = "") -> str:
+    """Return a short name of a swept key of a model."""
     name, position, owner = _parts(key)
-    short = _SYMBOLS.get(name, name or key)
+    usual = _SYMBOLS.get(name, name or key)
+    short, _ = _OWN_WORDS.get(model, {}).get(name, (usual, ""))
     short += f" of {owner}" if owner else ""
     return f"{short}[{position}]" if position else short
 

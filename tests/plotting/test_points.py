@@ -89,6 +89,11 @@ def test_labels():
     assert axis_label("problem.targets.1") == "target (shares), position 1"
     assert axis_label("problem.new_number") == "new number"
     assert symbol("problem.targets.1") == "targets[1]"
+    aversion = "problem.risk_aversion"
+    assert axis_label(aversion) == "risk aversion (cost per share²)"
+    assert axis_label(aversion, "almgren-chriss") == "risk aversion λ (1/currency)"
+    assert symbol("problem.permanent_impact") == "κ"
+    assert symbol("problem.permanent_impact", "almgren-chriss") == "γ"
     assert show([10.0, 0.125, 3]) == "(10, 0.125, 3)"
 
 
