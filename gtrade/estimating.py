@@ -1,5 +1,6 @@
 """Simulation from Python: compiled, on all cores of a CPU, with progress."""
 
+import collections
 import concurrent.futures
 import functools
 import os
@@ -48,7 +49,7 @@ def estimate(
     """
     _check_num_paths(num_paths)
     num_paths = int(num_paths)
-    begin, advance, finish = _programs(joint)
+    begin, advance, merge, finish = _programs(joint)
     start = begin(sampler, key)
     bounds = [*range(0, num_paths, _PIECE), num_paths]
     first = _as_bound(bounds[0])
@@ -60,12 +61,13 @@ def estimate(
 
     total = start
     with concurrent.futures.ThreadPoolExecutor(_num_threads()) as pool:
-        pieces = [pool.submit(run, piece) for piece in range(len(bounds) - 1)]
+        pieces = collections.deque(pool.submit(run, i) for i in range(len(bounds) - 1))
         try:
-            for piece, moments in enumerate(pieces):
-                total = monte_carlo.merge(total, moments.result())
+            for done in bounds[1:]:
+                # Pieces are let go of once they are added: memory does not grow.
+                total = merge(total, pieces.popleft().result())
                 if progress is not None:
-                    progress(bounds[piece + 1], num_paths)
+                    progress(done, num_paths)
         finally:  # an interrupt does not wait for pieces that have not begun
             pool.shutdown(wait=False, cancel_futures=True)
     return finish(total)
@@ -121,7 +123,7 @@ def _num_threads() -> int:
 
 
 @functools.cache
-def _programs(joint: tuple[str, ...]) -> tuple[Any, Any, Any]:
+def _programs(joint: tuple[str, ...]) -> tuple[Any, Any, Any, Any]:
     def advance(sampler, key, start, first, stop):
         return monte_carlo.advance(
             sampler, key, monte_carlo.at(start, first), stop, joint=joint
@@ -132,6 +134,7 @@ def _programs(joint: tuple[str, ...]) -> tuple[Any, Any, Any]:
     return (
         jax.jit(functools.partial(monte_carlo.begin, joint=joint)),
         jax.jit(advance, compiler_options=options),
+        jax.jit(monte_carlo.merge),
         jax.jit(functools.partial(monte_carlo.finish, joint=joint)),
     )
 
