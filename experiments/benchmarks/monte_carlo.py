@@ -40,6 +40,7 @@ from rich.table import Table
 
 import gtrade
 from gtrade.numerics.counter_random import normals
+from gtrade.numerics.lanes import fenced
 from gtrade.simulation import monte_carlo
 from gtrade.simulation.almgren_chriss import ExecutionSampler
 from gtrade.simulation.kyle import KyleAuctions, KyleMarket
@@ -301,6 +302,10 @@ def measure_solver(case, dtype, num_paths, arguments):
 # --- Bounds ---------------------------------------------------------------------------
 
 
+def _sum_of_draws(numbers):
+    return numbers.sum(axis=-1)
+
+
 def measure_draws(case, dtype, num_paths, arguments):
     """Time drawing a path's normals and adding them up, and nothing else."""
     with width(dtype):
@@ -313,11 +318,11 @@ def measure_draws(case, dtype, num_paths, arguments):
                 done, total = state
                 paths = done + jnp.arange(size, dtype=jnp.uint32)
                 numbers = normals(key, paths, case.draws, kind)
-                return done + size, total + numbers.sum(axis=0)
+                # Added up as estimates are: once drawn, from cache.
+                return done + size, total + fenced(_sum_of_draws)(numbers)
 
-            state = jnp.zeros((), jnp.uint32), jnp.zeros(size, kind)
-            state = jax.lax.while_loop(lambda s: s[0] < num_paths, add_chunk, state)
-            return state[1].sum()
+            state = jnp.zeros((), jnp.uint32), jnp.zeros(case.draws, kind)
+            return jax.lax.while_loop(lambda s: s[0] < num_paths, add_chunk, state)[1]
 
         devices = arguments.devices
         program = LaneProgram(
