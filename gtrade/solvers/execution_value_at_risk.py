@@ -169,7 +169,9 @@ class ValueAtRisk(AbstractSolver):
             is_convex=nothing == 0,
         )
         found = jax.lax.fori_loop(0, _HALVINGS, search, start)
-        risk_aversion = jnp.exp(found.level)
+        found = jax.lax.stop_gradient(found)
+        level, at_level = _with_derivatives(problem, z_score, found)
+        risk_aversion = jnp.exp(level)
         residual = jnp.abs(2 * risk_aversion * found.std - z_score)
         residual = residual / jnp.where(z_score > 0, z_score, 1)
 
@@ -179,8 +181,8 @@ class ValueAtRisk(AbstractSolver):
         is_at_once = is_at_once & (problem.volatility > 0) & (z_score > 0)
         at_once = problem.immediate_trades
         nothing_left = jnp.append(problem.shares, jnp.zeros_like(at_once))
-        trades = jnp.where(is_at_once, at_once, found.plan.trades)
-        holdings = jnp.where(is_at_once, nothing_left, found.plan.holdings)
+        trades = jnp.where(is_at_once, at_once, at_level.trades)
+        holdings = jnp.where(is_at_once, nothing_left, at_level.holdings)
         risk_aversion = jnp.where(is_at_once, jnp.inf, risk_aversion)
         residual = jnp.where(found.has_risk & ~is_at_once, residual, 0)
         plan = ValueAtRiskSchedule(trades, holdings, risk_aversion, z_score)
@@ -206,6 +208,34 @@ class ValueAtRisk(AbstractSolver):
         marginal = marginal - problem.permanent_impact * size
         risk = problem.volatility * jnp.sqrt(problem.period_length)
         return marginal / jnp.where(risk > 0, risk, 1)
+
+
+def _with_derivatives(
+    problem: AlmgrenChriss, z_score: Float[Array, ""], found: _Search
+) -> tuple[Float[Array, ""], ExecutionSchedule]:
+    """Return the level found and its plan, with derivatives of the equation's root.
+
+    Those of the search are not: it halves brackets whatever their ends depend on.
+    """
+
+    def excess(problem: AlmgrenChriss, level: Array) -> Array:
+        tried = replace_fields(problem, risk_aversion=jnp.exp(level))
+        variance = problem.variance(optimal_plan(tried).plan.trades)
+        safe = jnp.where(found.has_risk & (variance > 0), variance, 1)
+        return level + jnp.log(safe) / 2
+
+    level, fixed = found.level, jax.lax.stop_gradient(problem)
+    safe_level = jnp.where(found.has_risk, level, 0)
+    one = jnp.ones_like(level)
+    _, slope = jax.jvp(lambda x: excess(fixed, x), (safe_level,), (one,))
+    slope = jax.lax.stop_gradient(jnp.where(slope > 0, slope, 1))
+    # Nothing is added to the level but derivatives: it is a root already.
+    target = jnp.log(jnp.where(found.has_risk, z_score, 1))
+    change = (target - excess(problem, safe_level)) / slope
+    change = jnp.where(found.has_risk, change - jax.lax.stop_gradient(change), 0)
+    level = level + change
+    tried = replace_fields(problem, risk_aversion=jnp.exp(level))
+    return level, optimal_plan(tried).plan
 
 
 def _check_confidence(confidence: Any) -> None:

@@ -126,3 +126,25 @@ def test_refusals():
         gtrade.ValueAtRisk().solve(gtrade.AlmgrenChriss(**PUBLISHED, lot_size=1.0))
     with pytest.raises(InadmissibleError, match=r"confidence must be at least 0\.5"):
         gtrade.ValueAtRisk.validate_for({"confidence": 0.3})
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"impact_exponent": 0.6, "temporary_impact": 1e-3}]
+)
+def test_derivatives_are_those_of_the_root(in_float64, extra):
+    numbers = {**PUBLISHED, "permanent_impact": 0.0, **extra}
+
+    @jax.jit
+    def answer(z_score, volatility):
+        problem = gtrade.AlmgrenChriss(**{**numbers, "volatility": volatility})
+        value = gtrade.ValueAtRisk(z_score=z_score).solve(problem).value
+        return jnp.stack([value.holdings[1] / 1e6, value.risk_aversion * 1e6])
+
+    at = 1.645, 0.95
+    slopes = jax.jit(jax.jacrev(answer, argnums=(0, 1)))
+    for place, slope in enumerate(slopes(*at)):
+        step = 1e-5 * np.eye(2)[place]
+        change = answer(*(at + step)) - answer(*(at - step))
+        np.testing.assert_allclose(slope, change / 2e-5, rtol=1e-6)
+    for corner in ((0.0, 0.95), (1.645, 0.0), (20.0, 0.95)):
+        assert np.isfinite(slopes(*corner)[0][0]).all()
