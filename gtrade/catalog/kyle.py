@@ -4,7 +4,11 @@ from gtrade.catalog.base import Column, Evidence, ModelEntry, Parameter, SolverE
 
 _EVIDENCE = Evidence(
     columns=(
-        Column("price_impact", "lambda: what a share of flow moves the price", "price"),
+        Column(
+            "price_impact",
+            "lambda: what a share of flow moves the price",
+            "price/share",
+        ),
         Column(
             "intensity",
             "beta: shares that each insider buys per unit of its signal above the mean",
