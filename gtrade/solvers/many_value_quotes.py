@@ -9,15 +9,20 @@ probability of one of the first m values and d_m the step from value m to the ne
     noise sum_{m<j} F_m d_m > (noise + a) sum_{m>=j} (1 - F_m) d_m.
 
 Both sides are sums of positive terms, computed in logarithms: nothing cancels, and
-beliefs may come as close to certainty as they like.
+beliefs may come as close to certainty as they like. Where they agree to rounding the
+quote is the value v_j, and those who know it pass: with values and noise that are
+symmetric this happens after every buy.
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from gtrade.problems.glosten_milgrom import GlostenMilgrom
+
+# Units of rounding in which two logarithms may differ and count as equal.
+_ROUNDING = 256
 
 
 class ElasticQuotes(eqx.Module):
@@ -74,9 +79,9 @@ def elastic_quotes(
 
     count = len(values)
     log_sell, log_buy = _log(noise[0]), _log(noise[2])
-    is_fit = log_buy + below > _log(noise[2] + informed) + above
+    is_fit, ties_ask = _compare(log_buy + below, _log(noise[2] + informed) + above)
     first_buyer = jnp.where(is_fit.any(), jnp.argmax(is_fit), count)
-    is_fit = log_sell + above > _log(noise[0] + informed) + below
+    is_fit, ties_bid = _compare(log_sell + above, _log(noise[0] + informed) + below)
     num_sellers = count - jnp.where(is_fit.any(), jnp.argmax(is_fit[::-1]), count)
 
     place = jnp.arange(count)
@@ -100,8 +105,9 @@ def elastic_quotes(
     fails = problem.market_fails
     discount = jnp.where(fails[0], mean - lowest, discount)
     premium = jnp.where(fails[1], highest - mean, premium)
-    bid = jnp.where(fails[0], lowest, mean - discount)
-    ask = jnp.where(fails[1], highest, mean + premium)
+    bid = _settle(mean - discount, values, ties_bid, num_sellers)
+    ask = _settle(mean + premium, values, ties_ask, first_buyer - 1)
+    bid, ask = jnp.where(fails[0], lowest, bid), jnp.where(fails[1], highest, ask)
     passes = ~buys & ~sells
     acts = jnp.stack([sells, passes, buys]).astype(values.dtype)
     chances = noise[:, None] + informed * acts
@@ -131,6 +137,31 @@ def elastic_path(problem: GlostenMilgrom) -> ElasticPath:
         jnp.append(x, end[None], axis=0) for x, end in zip(path, ends, strict=True)
     )
     return ElasticPath(bids, asks, spreads, beliefs, is_possible, uses_limit)
+
+
+def _compare(
+    left: Float[Array, " values"], right: Float[Array, " values"]
+) -> tuple[Bool[Array, " values"], Bool[Array, " values"]]:
+    """Return where the left logarithms are larger, and where both are equal."""
+    eps = float(jnp.finfo(left.dtype).eps)
+    slack = _ROUNDING * eps * jnp.maximum(jnp.abs(right), 1)
+    is_finite = jnp.isfinite(left) & jnp.isfinite(right)
+    ties = is_finite & (jnp.abs(left - jnp.where(is_finite, right, 0)) <= slack)
+    return (left > right) & ~ties, ties
+
+
+def _settle(
+    quote: Float[Array, ""],
+    values: Float[Array, " values"],
+    ties: Bool[Array, " values"],
+    place: Int[Array, ""],
+) -> Float[Array, ""]:
+    """Return the quote, or the value at a place if it equals that to rounding."""
+    inside = jnp.clip(place, 0, len(values) - 1)
+    is_tie = (place == inside) & ties[inside]
+    # The derivative remains that of the quote.
+    rest = jax.lax.stop_gradient(values[inside] - quote)
+    return jnp.where(is_tie, quote + rest, quote)
 
 
 def _log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -114,6 +114,37 @@ def test_random_markets(in_float64):
     assert (means <= found.asks[:, 0] + slack).all()
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+@pytest.mark.parametrize("a", [0.3, 0.37])
+def test_who_is_indifferent_passes(x64, scale, a):
+    """After a buy too many the bid is the middle value, by symmetry, and no sell.
+
+    A sell would take the buy back if only the lowest value sells: then beliefs are
+    symmetric. Where no noise passes, a pass proves the middle value.
+    """
+    values = scale * np.array([90.0, 100.0, 110.0])
+    for extra in range(0, 40, 13):
+        orders = [1, -1] * extra + [1, 0]
+        prior = [0.25, 0.5, 0.25]
+        game = make(a, 0.5, 0.5, orders, values=values, prior=prior)
+        value = solve(game)
+        middle = np.asarray(game.values)[1]
+        np.testing.assert_array_equal(value.bids[-2], middle)
+        np.testing.assert_allclose(value.beliefs[-1], [0, 1, 0], atol=1e-12)
+        mirror = make(a, 0.5, 0.5, [-x for x in orders], values=values, prior=prior)
+        np.testing.assert_array_equal(solve(mirror).asks[-2], middle)
+        np.testing.assert_allclose(solve(mirror).beliefs[-1], [0, 1, 0], atol=1e-12)
+
+
+def test_verification_agrees_on_who_is_indifferent(in_float64):
+    orders = [1, 0, -1, 1, 1, -1, 0, -1, -1, 1, 0, 1]
+    values = [-2.0, -1.0, 0.0, 1.0, 2.0]
+    game = make(0.3, 0.4, 0.4, orders, values=values, prior=[0.1, 0.2, 0.4, 0.2, 0.1])
+    evidence = gtrade.verify(game, gtrade.solve(game, SOLVER))
+    assert evidence["belief_residual"] < 1e-12
+    assert evidence["zero_profit_residual"] < 1e-12
+
+
 def test_two_values_are_the_simpler_model(x64):
     orders = [1, -1, 0, 1, 1, -1, -1, -1]
     numbers = {"informed_fraction": 0.35, "buy_probability": 0.3, "orders": orders}
