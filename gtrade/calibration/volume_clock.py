@@ -12,7 +12,12 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gtrade._arrays import as_float
-from gtrade._checks import InadmissibleError, check_integer, check_positive
+from gtrade._checks import (
+    InadmissibleError,
+    check_each,
+    check_integer,
+    check_positive,
+)
 from gtrade.calibration.windows import (
     as_series,
     check_values,
@@ -96,6 +101,8 @@ def vpin(
     if not volume.shape[0]:
         raise ValueError("volume must hold at least one bar; got none")
     if is_concrete(volume, flow):
+        rule = "be a number; bars without trades have a volume of 0"
+        check_each(rule, lambda x: ~np.isnan(x), volume=volume)
         check_values("be at least 0", lambda x: x >= 0, volume=volume)
         slack = 1 + _ROUNDING * float(jnp.finfo(volume.dtype).eps)
         traded = np.asarray(volume)

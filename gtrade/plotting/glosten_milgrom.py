@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gtrade.plotting import style
 from gtrade.plotting.panels import draw_all, rows_by_point
@@ -50,12 +51,9 @@ def quotes(table: Results) -> Figure | None:
         )
         for i in shown
     }
-    lead = paths[shown[0]]
-    gap = lead[1] - lead[0]
-    moved = "narrows" if gap[-1] < gap[0] else "widens"
-    title = f"The spread {moved} from {gap[0]:.3g} to {gap[-1]:.3g}"
-    title += f" over {gap.size - 1} order{'s' if gap.size > 2 else ''}"
-    title += _at(layout, shown[0])
+    gaps = {i: path[1] - path[0] for i, path in paths.items()}
+    lead = next((i for i in shown if gaps[i][0] != gaps[i][-1]), shown[0])
+    title = _spread_moved(gaps[lead]) + _at(layout, lead)
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
     with style.style():
@@ -79,7 +77,18 @@ def quotes(table: Results) -> Figure | None:
                 panel.set_ylabel("quote (price)")
             if place + columns >= len(shown):
                 panel.set_xlabel("orders seen")
+        if len(shown) < len(asks):
+            figure.supxlabel(f"{len(shown)} of {len(asks)} points shown", fontsize=8)
     return figure
+
+
+def _spread_moved(gap: np.ndarray) -> str:
+    """Say in words what a path of orders does to the spread."""
+    if gap[0] == gap[-1]:
+        return f"The spread is {gap[0]:.3g}"
+    moved = "narrows" if gap[-1] < gap[0] else "widens"
+    number = f"{gap.size - 1} order{'s' if gap.size > 2 else ''}"
+    return f"The spread {moved} from {gap[0]:.3g} to {gap[-1]:.3g} over {number}"
 
 
 def draw_quotes(axes: Axes, path: np.ndarray, *, is_labelled: bool = True) -> None:
@@ -101,6 +110,7 @@ def draw_quotes(axes: Axes, path: np.ndarray, *, is_labelled: bool = True) -> No
         axes.step(times, steps[number], where="post", color=colour)
         ends.append((float(times[-1]), float(steps[number, -1]), name, colour))
     axes.set_xlim(0, times[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if is_labelled:
         style.label_ends(axes, ends)
 
@@ -146,7 +156,7 @@ def expected_spreads(table: Results) -> Figure | None:
 
 def _short(name: str) -> str:
     """Return the name of a point; long paths of orders are cut."""
-    return textwrap.shorten(name, _LONGEST_NAME, placeholder=" …")
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 2] + " …"
 
 
 def _at(layout: Layout, point: int) -> str:

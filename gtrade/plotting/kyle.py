@@ -3,6 +3,7 @@
 All take any run and return None where the table has nothing for them to show.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from gtrade.plotting.panels import (
     means_by_point,
     rows_by_point,
 )
-from gtrade.plotting.points import Results, lay_out
+from gtrade.plotting.points import Layout, Results, lay_out
 from gtrade.plotting.positions import outcomes
 
 _MOST_LINES = 6
@@ -35,7 +36,7 @@ def sequential_figures(table: Results) -> dict[str, Figure]:
 
 def market(table: Results) -> Figure | None:
     """Draw price impact and what the price leaves unknown along a sweep."""
-    layout = lay_out(table)
+    layout = _market_layout(lay_out(table))
     names = {
         "price_impact": "price impact (price/share)",
         "posterior_variance": "variance left (price²)",
@@ -58,6 +59,20 @@ def market(table: Results) -> Figure | None:
             axis.set_ylim(bottom=0)
             panel.finish(unit, is_last=axis is axes[-1])
     return figure
+
+
+def _market_layout(layout: Layout) -> Layout:
+    """Leave out lines that differ in keys of the solver only: one market."""
+    seen: set[tuple[Any, ...]] = set()
+    lines = []
+    for line in layout.lines:
+        first = line.members[0]
+        own = {k: v[first] for k, v in layout.values.items() if k != layout.key}
+        market = tuple(v for k, v in own.items() if not k.startswith("solver."))
+        if market not in seen:
+            seen.add(market)
+            lines.append(line)
+    return dataclasses.replace(layout, lines=lines)
 
 
 def profits(table: Results) -> Figure | None:

@@ -274,6 +274,9 @@ def _check_noise(*, value_std: Any, noise_std: Any) -> None:
 
 
 def _check_one_of(num_auctions: Any, step_lengths: Any) -> None:
-    if (num_auctions is None) == (step_lengths is None):
-        rule = "be given, or else step_lengths (one of the two)"
+    if num_auctions is None and step_lengths is None:
+        rule = "be given, or else step_lengths"
+        raise InadmissibleError("num_auctions", rule, num_auctions)
+    if num_auctions is not None and step_lengths is not None:
+        rule = "be left out where step_lengths are given"
         raise InadmissibleError("num_auctions", rule, num_auctions)

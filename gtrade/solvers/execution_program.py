@@ -43,11 +43,17 @@ class ExecutionProgram(AbstractSolver):
 
     @classmethod
     def validate_for(cls, problem: Any, **numbers: Any) -> None:
-        """Raise ValueError for a problem without lots."""
-        del numbers
+        """Raise ValueError for a problem without lots, or with more than the tables."""
         if problem.get("lot_size") is None:
             rule = "be given for the dynamic program, which counts lots"
             raise InadmissibleError("lot_size", rule, None)
+        most = numbers.get("max_lots")
+        if most is not None:
+            lots = np.asarray(problem["shares"]) / np.asarray(problem["lot_size"])
+            needed = int(np.round(np.abs(lots).max(initial=0)))
+            if needed > most:
+                rule = f"be at least {needed}, the most lots of any problem"
+                raise InadmissibleError("max_lots", rule, most)
 
     def prepare(self, problems: AlmgrenChriss) -> Self:
         """Note the most lots of any problem."""

@@ -45,7 +45,8 @@ class KyleClosedForm(AbstractSolver):
 
         Returns:
             The equilibrium, with status `converged`; `degenerate` where insiders know
-            nothing: then neither they nor prices move; or `invalid_input`.
+            nothing: then neither they nor prices move; `nonfinite` where the answer
+            is beyond the range of floats; or `invalid_input`.
         """
         market, is_valid = problem.admitted()
         dtype = market.value_std.dtype
@@ -70,6 +71,10 @@ class KyleClosedForm(AbstractSolver):
             return jnp.where(is_valid, jnp.where(is_certain, 0, x), jnp.nan)
 
         status = Status.where(is_certain, Status.degenerate, Status.converged)
+        # Ratios of standard deviations beyond the range of floats.
+        is_usual = (impact > 0) & jnp.isfinite(impact) & (intensity > 0)
+        is_usual = (is_usual & jnp.isfinite(intensity)) | is_certain
+        status = Status.where(is_usual, status, Status.nonfinite)
         status = Status.where(is_valid, status, Status.invalid_input)
         value = KyleEquilibrium(settle(impact), settle(intensity))
         return Solution(

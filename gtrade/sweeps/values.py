@@ -50,7 +50,8 @@ def normalise(parameter: Parameter, value: Any) -> Any:
     if isinstance(value, str) and value in parameter.choices and not _lists(parameter):
         return value
     if isinstance(value, str) and parameter.choices:
-        hint = did_you_mean(value, parameter.choices)
+        is_listed = _lists(parameter)
+        hint = "" if is_listed else did_you_mean(value, parameter.choices)
         raise RuleError(f"must be {describe(parameter)}", value, hint)
     if parameter.ndim is None:
         return _nested(parameter, value, _even_depth(parameter, value), value)

@@ -64,7 +64,7 @@ def test_messages_about_signals(change, message):
         ({}, "num_auctions must be given, or else step_lengths"),
         (
             {"num_auctions": 2, "step_lengths": [0.5, 0.5]},
-            "num_auctions must be given, or else step_lengths",
+            "num_auctions must be left out where step_lengths are given; got 2",
         ),
         ({"num_auctions": 0}, "num_auctions must be at least 1; got 0"),
         ({"num_auctions": 2.0}, "num_auctions must be a whole number; got 2.0"),

@@ -184,3 +184,11 @@ def test_refusals_of_the_program(in_float64):
     assert str(status_names(small.status)) == "invalid_input"
     with pytest.raises(InadmissibleError, match="max_lots must be at least 0"):
         gtrade.ExecutionProgram(max_lots=-1)
+
+
+def test_tables_too_small_are_refused_beforehand():
+    numbers = {"shares": np.array([3.0, 100.0]), "lot_size": 1.0}
+    message = "max_lots must be at least 100, the most lots of any problem; got 99"
+    with pytest.raises(ValueError, match=message):
+        gtrade.ExecutionProgram.validate_for(numbers, max_lots=99)
+    gtrade.ExecutionProgram.validate_for(numbers, max_lots=100)

@@ -287,3 +287,10 @@ def test_simulation_needs_a_key():
     market = Kyle(value_std=1.0, noise_std=1.0)
     with pytest.raises(ValueError, match="key must be given to simulate; got None"):
         gtrade.solve(market, gtrade.KyleMonteCarlo())
+
+
+def test_answers_beyond_the_range_of_floats_are_no_answers(in_float64):
+    market = gtrade.Kyle(value_std=1e-200, noise_std=1e200)
+    solution = gtrade.solve(market, gtrade.KyleClosedForm())
+    assert gtrade.status_names(solution.status) == "nonfinite"
+    assert np.isnan(gtrade.verify(market, solution)["price_impact"])
