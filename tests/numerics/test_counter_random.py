@@ -13,7 +13,7 @@ NUM = 2**16
 
 
 def paths(start, stop):
-    return jnp.arange(start, stop, dtype=jnp.uint32)
+    return np.arange(start, stop, dtype=np.uint32)
 
 
 compiled = jax.jit(lambda kind, *args: kind(*args), static_argnums=(0, 3, 4))
@@ -35,7 +35,7 @@ def test_distribution(x64, kind):
     assert x.shape == (6, NUM)
     law = stats.uniform if kind is uniforms else stats.norm
     for row in x:
-        assert stats.kstest(row, law.cdf).pvalue > 1e-4
+        assert stats.kstest(row, law.cdf).pvalue > 1e-3
         standard = (row - law.mean()) / law.std()
         for power in (1, 2, 3, 4, 6):
             wanted = law.moment(power) if kind is normals else None
@@ -75,14 +75,13 @@ def test_a_path_draws_the_same_wherever_it_is_computed(x64, kind):
     # Programs of other lengths may round the last bit of normals another way.
     rtol = 0 if kind is uniforms else 2 * np.finfo(float_type()).eps
     whole = draw(kind)
-    for start, stop in [(0, 1), (13, 700)]:
-        drawn = draw(kind, start, stop)
-        np.testing.assert_allclose(drawn, whole[:, start:stop], rtol=rtol)
+    # More draws leave those before alone.
+    for start, stop, num_draws in [(0, 1, 1), (13, 700, 3), (13, 700, 6)]:
+        drawn = draw(kind, start, stop, num_draws)
+        wanted = whole[:num_draws, start:stop]
+        np.testing.assert_allclose(drawn, wanted, rtol=rtol)
     turned = compiled(kind, KEY, paths(0, NUM)[::-1], 6, jnp.dtype(float_type()))
     np.testing.assert_array_equal(turned, whole[:, ::-1])
-    for num_draws in (1, 3):  # more draws leave those before alone
-        drawn = draw(kind, 0, 700, num_draws)
-        np.testing.assert_allclose(drawn, whole[:num_draws, :700], rtol=rtol)
 
 
 @pytest.mark.parametrize("kind", [uniforms, normals])
@@ -93,7 +92,8 @@ def test_compiled_and_mapped_draws_are_those(x64, kind):
     def draws(key):
         return kind(key, paths(5, 261), 3, dtype)
 
-    single = np.stack([np.asarray(jax.jit(draws)(key)) for key in keys])
+    run = jax.jit(draws)
+    single = np.stack([np.asarray(run(key)) for key in keys])
     mapped = np.asarray(jax.jit(jax.vmap(draws))(keys))
     if kind is uniforms:
         np.testing.assert_array_equal(mapped, single)
@@ -104,8 +104,7 @@ def test_compiled_and_mapped_draws_are_those(x64, kind):
 def test_numbers_far_out_exist():
     """Paths up to 2^32 - 1, without repetition."""
     low = draw(uniforms, 0, 2**16)
-    far = jnp.asarray(np.arange(2**32 - 2**16, 2**32, dtype=np.uint32))
-    high = np.asarray(compiled(uniforms, KEY, far, 6, jnp.dtype("float32")))
+    high = draw(uniforms, 2**32 - 2**16, 2**32)
     assert abs(np.corrcoef(low[0], high[0])[0, 1]) < 0.02
     assert stats.kstest(high[0].astype(float), "uniform").pvalue > 1e-4
 
@@ -132,8 +131,12 @@ def test_extreme_words_stay_inside(x64, monkeypatch):
             return (jnp.full(shape, word, jnp.uint32),) * 2
 
         monkeypatch.setattr(counter_random, "threefry", constant)
-        end = np.asarray(uniforms(KEY, paths(0, 2), 2, dtype)).ravel()
+
+        @jax.jit  # anew for every word
+        def both(key, paths):
+            return [kind(key, paths, 2, dtype) for kind in (uniforms, normals)]
+
+        end, normal = map(np.asarray, both(KEY, paths(0, 2)))
         half = 2.0**-53 if x64 else 2.0**-24
         assert (end == (half if word == 0 else 1 - half)).all()
-        normal = np.asarray(normals(KEY, paths(0, 2), 2, dtype))
         assert np.isfinite(normal).all()

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import gtrade
+from gtrade import solving
 from gtrade.problems.kyle import Kyle, KyleSequential
 from gtrade.simulation.kyle import DEVIATIONS, KyleAuctions, KyleMarket
+from gtrade.solution import status_names
 from tests.references import kyle as reference
 
 STDS = {"value_std": 2.0, "noise_std": 0.3, "signal_noise_std": 0.7}
@@ -161,7 +163,7 @@ def test_columns_lie_within_their_errors(signals, num_insiders):
     compare(problem, gtrade.KyleMonteCarlo(num_paths=1_000_000), 7)
 
 
-def test_standard_errors_are_those_of_theory(in_float64):
+def test_standard_errors_are_those_of_theory():
     """One insider's profit has the standard deviation of section 1."""
     solver = gtrade.KyleMonteCarlo(num_paths=40_000)
     row = compare(Kyle(**STDS), solver, 7)
@@ -191,6 +193,23 @@ def test_errors_are_honest():
         score = (np.asarray(row[f"{name}_mc"]) - exact) / np.asarray(row[f"{name}_se"])
         assert 0.8 < score.std() < 1.2, name
         assert abs(score.mean()) < 0.3, name
+
+
+def test_one_program_for_sweeps():
+    """Over insiders and over numbers of paths."""
+    solver = gtrade.KyleMonteCarlo(num_paths=10)
+    program = solving._program_of(solver, Kyle(**STDS))
+    gtrade.solve(Kyle(**STDS), solver, key=KEY)
+    before = program.num_compilations
+    assert before > 0
+    for num_paths in (10, 1000, 5000):
+        for count in (1, 4):
+            market = Kyle(value_std=1.0, noise_std=2.0, num_insiders=count)
+            solver = gtrade.KyleMonteCarlo(num_paths=num_paths)
+            found = gtrade.solve(market, solver, key=jax.random.key(0))
+            assert found.num_steps == num_paths
+            assert str(status_names(found.status)) == "completed"
+    assert program.num_compilations == before
 
 
 @pytest.mark.parametrize("num_insiders", [1, 3])

@@ -54,6 +54,7 @@ CASES = {
         u > 0.95, jnp.inf, jnp.where(u < 0.02, -jnp.inf, u)
     ),
 }
+MISSING = len(CASES)  # one more, of which no order statistic is known
 
 
 class Case(Made):
@@ -63,13 +64,18 @@ class Case(Made):
 
     def outcomes(self, shocks):
         u = shocks[0]
-        return {"x": jnp.stack([make(u) for make in CASES.values()])[self.number]}
+        rows = [make(u) for make in CASES.values()]
+        rows.append(jnp.where(u > 0.9995, jnp.nan, u))
+        return {"x": jnp.stack(rows)[self.number]}
+
+
+def case_of(name):
+    return Case(None, jnp.int32(list(CASES).index(name)))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_exact_order_statistics(x64, case):
-    number = jnp.int32(list(CASES).index(case))
-    sampler, num_paths = Case(None, number), 5001
+    sampler, num_paths = case_of(case), 5001
     levels = jnp.array(LEVELS)
     found = run(sampler, KEY, jnp.int32(num_paths), levels)
     wanted = sorted_paths(sampler, num_paths)[ranks(np.asarray(levels), num_paths)]
@@ -83,24 +89,25 @@ def test_exact_order_statistics(x64, case):
 @pytest.mark.parametrize("num_paths", [2, 3, 17, 64, 1000])
 def test_few_paths_and_every_rank(num_paths):
     levels = jnp.array([1e-6, 0.25, 0.5, 0.75, 1 - 1e-6])
-    found = run(Shifted(), KEY, jnp.int32(num_paths), levels)
-    ordered = sorted_paths(Shifted(), num_paths)
+    sampler = case_of("both signs")
+    found = run(sampler, KEY, jnp.int32(num_paths), levels)
+    ordered = sorted_paths(sampler, num_paths)
     np.testing.assert_array_equal(
         found.value, ordered[ranks(np.asarray(levels), num_paths)]
     )
 
 
 def test_chunks_do_not_matter():
-    levels = jnp.array(LEVELS)
-    base = run(Shifted(), KEY, jnp.int32(5001), levels)
-    other = run(Shifted(), KEY, jnp.int32(5001), levels, chunk_size=100)
+    levels, sampler = jnp.array(LEVELS), case_of("uniform")
+    base = run(sampler, KEY, jnp.int32(5001), levels)
+    other = run(sampler, KEY, jnp.int32(5001), levels, chunk_size=100)
     np.testing.assert_array_equal(base.value, other.value)
     np.testing.assert_array_equal(base.standard_error, other.standard_error)
     np.testing.assert_allclose(base.tail_mean, other.tail_mean, atol=1e-5)
 
 
 def test_a_missing_outcome_is_no_order():
-    sampler = Made(lambda u: jnp.where(u > 0.9995, jnp.nan, u))
+    sampler = Case(None, jnp.int32(MISSING))
     paths = np.asarray(paths_of(sampler, KEY, 5001))
     assert 0 < np.isnan(paths).sum() < 10
     assert np.isfinite(paths[:64]).all()
@@ -124,8 +131,9 @@ def test_standard_errors_are_those_of_theory(in_float64):
 
 def test_tail_means_are_those_of_the_sample(x64):
     num_paths, levels = 4000, jnp.array(LEVELS)
-    found = run(Shifted(mean=3.0), KEY, jnp.int32(num_paths), levels)
-    ordered = sorted_paths(Shifted(mean=3.0), num_paths).astype(float)
+    sampler = case_of("negative")
+    found = run(sampler, KEY, jnp.int32(num_paths), levels)
+    ordered = sorted_paths(sampler, num_paths).astype(float)
     for i, level in enumerate(LEVELS):
         beyond = ordered[round(level * num_paths) :]
         assert abs(float(found.tail_mean[i]) - beyond.mean()) < (1e-10 if x64 else 1e-4)

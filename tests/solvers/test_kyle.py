@@ -164,7 +164,7 @@ def test_numbers_far_from_one_in_single_precision():
         assert solution.residual < 1e-4
 
 
-def test_a_batch_is_its_markets(x64):
+def test_a_batch_is_its_markets(in_float64):
     numbers = np.array([row[:3] for row in draws(3, 33)])
     columns = dict(
         zip(("value_std", "noise_std", "signal_noise_std"), numbers.T, strict=True)
@@ -181,7 +181,7 @@ def test_a_batch_is_its_markets(x64):
             for x, y in zip(
                 jax.tree.leaves(many.value), jax.tree.leaves(value), strict=True
             ):
-                np.testing.assert_allclose(x[i], y, rtol=1e-14 if x64 else 1e-6)
+                np.testing.assert_allclose(np.asarray(x)[i], y, rtol=1e-14)
 
 
 @pytest.mark.parametrize("error_std", [0.0, 0.6])
@@ -199,13 +199,13 @@ def test_gradients(in_float64, signals, error_std):
         value = SOLVER.solve(problem).value
         return jnp.stack([value.price_impact, value.intensity])
 
-    at = jnp.array([1.3, 0.4, error_std])
+    at = np.array([1.3, 0.4, error_std])
     found = jax.jit(jax.jacrev(answer))(at)
     step = 1e-6
     moves = step * np.eye(3)
     run = jax.jit(answer)
     wanted = [
-        (run(at + jnp.array(m)) - run(at - jnp.array(m))) / 2 / step for m in moves
+        (np.asarray(run(at + m)) - np.asarray(run(at - m))) / 2 / step for m in moves
     ]
     if error_std == 0:
         wanted[2] = np.zeros(2)  # even in the error
@@ -234,7 +234,7 @@ def test_gradients_of_limits_stay_in_their_lanes(in_float64, numbers):
 
 
 def test_one_program_for_sweeps(monkeypatch):
-    """Over insiders and over numbers of paths."""
+    """Over insiders; simulations have their own test."""
     traces = []
     original = LaneProgram.__init__
 
@@ -254,14 +254,6 @@ def test_one_program_for_sweeps(monkeypatch):
     for count in (1, 2, 30):
         gtrade.solve(Kyle(value_std=1.0, noise_std=2.0, num_insiders=count), SOLVER)
     assert len(traces) == 1
-    for num_paths in (10, 1000, 5000):
-        for count in (1, 4):
-            market = Kyle(value_std=1.0, noise_std=2.0, num_insiders=count)
-            solver = gtrade.KyleMonteCarlo(num_paths=num_paths)
-            found = gtrade.solve(market, solver, key=jax.random.key(0))
-            assert found.num_steps == num_paths
-            assert str(status_names(found.status)) == "completed"
-    assert len(traces) == 2
 
 
 @pytest.mark.parametrize(

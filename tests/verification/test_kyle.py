@@ -95,10 +95,12 @@ def test_exploitability_by_simulation(in_float64):
     impact, intensity = 4.0, 0.05
     columns = measure(impact, intensity, 2)
     rest = value - impact * (intensity * signal + noise)
+    terms = np.array([np.ones_like(signal), signal, signal**3])
+    with_rest, with_each_other = terms @ rest / 400_000, terms @ terms.T / 400_000
 
     def loss(x):  # a constant, a line and a cube
-        order = x[0] + x[1] * signal + x[2] * signal**3
-        return -(order * (rest - impact * order)).mean()
+        x = np.asarray(x)
+        return impact * (x @ with_each_other @ x) - x @ with_rest
 
     best = minimize(loss, np.zeros(3), method="BFGS")
     played = -loss([0, intensity, 0])
@@ -285,7 +287,7 @@ def test_batches_are_single_ones(in_float64):
     solution = gtrade.solve_batch(batch, gtrade.KyleSequentialClosedForm())
     many = gtrade.verify(batch, solution)
     for i in range(3):
-        one = jax.tree.map(lambda x, i=i: x[i], (batch, solution))
+        one = jax.tree.map(lambda x, i=i: np.asarray(x)[i], (batch, solution))
         for name, x in gtrade.verify(*one).items():
             np.testing.assert_allclose(
                 np.asarray(many[name])[i], x, rtol=1e-9, atol=1e-14, err_msg=name
