@@ -144,16 +144,20 @@ def test_tail_means_are_those_of_the_sample(x64):
 
 def test_mapped_quantiles_are_single_ones_whatever_the_neighbours():
     levels = jnp.array(LEVELS)
-    means, counts = jnp.array([1.0, np.nan, -2.0]), jnp.array([100, 50, 999], jnp.int32)
+    names = list(CASES)
+    numbers = [names.index("uniform"), MISSING, names.index("negative")]
+    numbers = jnp.array(numbers, jnp.int32)
+    counts = jnp.array([100, 5001, 999], jnp.int32)
 
     @jax.jit
     @jax.vmap
-    def mapped(mean, count):
-        return estimate_quantiles(Shifted(mean), KEY, count, name="x", levels=levels)
+    def mapped(number, count):
+        sampler = Case(None, number)
+        return estimate_quantiles(sampler, KEY, count, name="x", levels=levels)
 
-    many = mapped(means, counts)
+    many = jax.tree.map(np.asarray, mapped(numbers, counts))
     assert np.isnan(many.value[1]).all()
     for i in (0, 2):
-        one = run(Shifted(means[i]), KEY, counts[i], levels)
+        one = run(Case(None, numbers[i]), KEY, counts[i], levels)
         np.testing.assert_allclose(many.value[i], one.value, rtol=1e-6)
         np.testing.assert_allclose(many.tail_mean[i], one.tail_mean, atol=1e-5)
