@@ -136,6 +136,7 @@ def controlled(
     factor, _ = slope(estimates, name, control)
     i, j = estimates.joint.index(name), estimates.joint.index(control)
     spread = estimates.covariance
+    factor = jnp.where(spread[j, j] > 0, factor, 0)  # what never moves says nothing
     left = jnp.maximum(spread[i, i] - factor * spread[i, j], 0)
     mean = estimates.mean[name] - factor * (estimates.mean[control] - known_mean)
     count = estimates.num_paths.astype(mean.dtype)

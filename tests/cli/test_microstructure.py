@@ -108,7 +108,7 @@ def check_simulated(row, names):
 def test_one_auction_simulated():
     names = ("price_impact", "intensity", "insider_profit", "posterior_variance")
     names += ("dealer_profit", "noise_profit", "deviation_profits")
-    numbers = 'num_paths = 20000\nvariance_reduction = "antithetic"'
+    numbers = 'num_paths = 20000\nvariance_reduction = "control"'
     text = SINGLE.format(solver="monte-carlo", numbers=numbers)
     certain, *rows = rows_of(text, "--set", "run.seed=3")
     assert certain["status"] == "degenerate"

@@ -266,3 +266,7 @@ def test_control_variates(in_float64):
     np.testing.assert_allclose(error, wanted, rtol=1e-10)
     assert error < found.standard_error["y"]
     assert abs(mean - 5.5) < 4 * error
+    still = run(Shifted(mean=5.0, std=0.0), KEY, jnp.int32(num_paths))
+    mean, error = controlled(still, "y", "x", jnp.asarray(5.0))
+    assert mean == still.mean["y"]
+    np.testing.assert_allclose(error, still.standard_error["y"], rtol=1e-12)
