@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from gtrade.calibration import estimators
-from tests.calibration import loops
+from tests.calibration import compiled, loops
 
 
 def test_beliefs_of_the_known_path(x64):
     # Buy, buy, sell with a fraction 0.3 informed: from the model's fact sheet.
-    found = estimators.sequential_belief(np.array([1, 1, -1]), informed_fraction=0.3)
+    found = compiled.sequential_belief(np.array([1, 1, -1]), informed_fraction=0.3)
     np.testing.assert_allclose(
         found, [0.65, 0.7752293578, 0.65], rtol=1e-9 if x64 else 1e-5
     )
@@ -21,7 +21,7 @@ def test_beliefs_of_the_known_path(x64):
 def test_beliefs_equal_a_loop(in_float64, numbers):
     signs = np.random.default_rng(0).integers(-1, 2, 200)
     a, buys, sells, prior = numbers
-    found = estimators.sequential_belief(
+    found = compiled.sequential_belief(
         signs,
         informed_fraction=a,
         buy_probability=buys,
@@ -30,7 +30,7 @@ def test_beliefs_equal_a_loop(in_float64, numbers):
     )
     expected = loops.beliefs(signs, a, buys, sells, prior)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
-    recent = estimators.sequential_belief(
+    recent = compiled.sequential_belief(
         signs, informed_fraction=a, buy_probability=buys, sell_probability=sells,
         prior_high=prior, window=15,
     )  # fmt: skip
@@ -41,15 +41,13 @@ def test_beliefs_equal_a_loop(in_float64, numbers):
 
 def test_belief_edge_cases(in_float64):
     signs = np.array([1.0, -1.0, np.nan, 1.0])
-    none = estimators.sequential_belief(signs[:2], informed_fraction=0.0)
+    none = compiled.sequential_belief(signs[:2], informed_fraction=0.0)
     np.testing.assert_array_equal(none, 0.5)
-    sure = estimators.sequential_belief(
-        signs[:2], informed_fraction=0.5, prior_high=1.0
-    )
+    sure = compiled.sequential_belief(signs[:2], informed_fraction=0.5, prior_high=1.0)
     np.testing.assert_array_equal(sure, 1)
-    after = estimators.sequential_belief(signs, informed_fraction=0.5)
+    after = compiled.sequential_belief(signs, informed_fraction=0.5)
     np.testing.assert_array_equal(np.isnan(after), [False, False, True, True])
-    recent = estimators.sequential_belief(signs, informed_fraction=0.5, window=1)
+    recent = compiled.sequential_belief(signs, informed_fraction=0.5, window=1)
     np.testing.assert_array_equal(np.isnan(recent), [False, False, True, False])
 
 
@@ -60,7 +58,7 @@ def test_beliefs_find_the_value(in_float64):
     informed = rng.random((2000, n)) < a
     noise = rng.choice([-1, 1], (2000, n))
     signs = np.where(informed, np.where(is_high, 1, -1)[:, None], noise)
-    run = functools.partial(estimators.sequential_belief, informed_fraction=a)
+    run = functools.partial(compiled.sequential_belief, informed_fraction=a)
     beliefs = jax.vmap(run)(signs)
     early = np.asarray(beliefs[:, 5])
     # Calibrated: among paths with belief near b, a share b has the high value.
@@ -73,7 +71,7 @@ def test_beliefs_find_the_value(in_float64):
 
 def test_toxicity_is_the_trailing_distribution_function(in_float64):
     x = np.random.default_rng(5).uniform(size=60)
-    found = estimators.toxicity(x, window=20)
+    found = compiled.toxicity(x, window=20)
     np.testing.assert_allclose(found, loops.rolling(loops.percentile, 20, x))
 
 
@@ -88,8 +86,8 @@ def bars_with_informed_spell(n=3000, start=2000, stop=2300):
     return impact * flow + 0.02 * rng.normal(size=n), flow, volume, is_informed
 
 
-DETECTOR = functools.partial(
-    estimators.informed_flow,
+detect = functools.partial(
+    compiled.informed_flow,
     max_buckets=350,
     window=50,
     reference_window=300,
@@ -99,9 +97,6 @@ DETECTOR = functools.partial(
     bucket_volume=1000.0,
     num_buckets=10,
 )
-
-
-detect = jax.jit(DETECTOR)
 
 
 def test_detector_sees_an_informed_spell(in_float64):
@@ -131,10 +126,9 @@ def test_detector_runs_in_batches(in_float64):
     split = (x.reshape(2, 600) for x in (changes, flow, volume))
     columns = [np.asarray(x) for x in split]
     columns[0][1, 10] = np.nan
-    batch = jax.jit(jax.vmap(DETECTOR))(*columns)
-    run = jax.jit(DETECTOR)
+    batch = jax.vmap(detect)(*columns)
     for i in range(2):
-        single = run(*(x[i] for x in columns))
+        single = detect(*(x[i] for x in columns))
         for a, b in zip(jax.tree.leaves(batch), jax.tree.leaves(single), strict=True):
             np.testing.assert_allclose(a[i], b, rtol=1e-8, atol=1e-12)
 

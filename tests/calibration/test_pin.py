@@ -17,6 +17,10 @@ from gtrade.calibration.pin import (
 from gtrade.problems.base import replace_fields
 from tests.references import glosten_milgrom as reference
 
+likelihood = jax.jit(pin_log_likelihood)
+slopes = jax.jit(jax.value_and_grad(pin_log_likelihood, argnums=2))
+simulate = jax.jit(simulate_days, static_argnums=2)
+
 NUMBERS = {
     "news_probability": 0.4,
     "bad_probability": 0.3,
@@ -54,7 +58,7 @@ def by_scipy(buys, sells, numbers):
 )
 def test_agrees_with_plain_terms(x64, changes):
     numbers = NUMBERS | changes
-    found = pin_log_likelihood(BUYS, SELLS, PinParameters(**numbers))
+    found = likelihood(BUYS, SELLS, PinParameters(**numbers))
     wanted = by_scipy(BUYS, SELLS, numbers)
     np.testing.assert_allclose(found, wanted, rtol=1e-12 if x64 else 1e-5)
 
@@ -64,7 +68,7 @@ def test_agrees_with_sixty_digits(in_float64):
     wanted = reference.arrival_log_likelihood(
         BUYS.tolist(), SELLS.tolist(), alpha, delta, eb, es, mu
     )
-    found = pin_log_likelihood(BUYS, SELLS, PinParameters(**NUMBERS))
+    found = likelihood(BUYS, SELLS, PinParameters(**NUMBERS))
     np.testing.assert_allclose(found, wanted, rtol=1e-13)
 
 
@@ -76,8 +80,8 @@ def test_large_counts(x64, rate):
         "sell_rate": 0.9 * rate,
         "informed_rate": 0.2 * rate,
     }
-    days = simulate_days(jax.random.key(0), PinParameters(**numbers), 60)
-    found = pin_log_likelihood(days.buys, days.sells, PinParameters(**numbers))
+    days = simulate(jax.random.key(0), PinParameters(**numbers), 60)
+    found = likelihood(days.buys, days.sells, PinParameters(**numbers))
     wanted = by_scipy(np.asarray(days.buys), np.asarray(days.sells), numbers)
     assert np.isfinite(found)
     # The reference itself loses digits of terms of a million.
@@ -86,11 +90,12 @@ def test_large_counts(x64, rate):
 
 def test_poisson_terms(x64):
     counts = np.array([0, 1, 2, 15, 16, 17, 1000, 10**5], float)
+    log = jax.jit(log_poisson)
     for rate in (0.0, 0.3, 16.0, 1e5):
-        found = log_poisson(jnp.asarray(counts), jnp.asarray(rate))
+        found = log(jnp.asarray(counts), jnp.asarray(rate))
         wanted = stats.poisson.logpmf(counts, rate)
         np.testing.assert_allclose(found, wanted, rtol=1e-9 if x64 else 1e-5)
-    peak = log_poisson(jnp.asarray(1e5), jnp.asarray(1e5))
+    peak = log(jnp.asarray(1e5), jnp.asarray(1e5))
     exact = -0.5 * np.log(2 * np.pi * 1e5) - 1 / 12e5
     np.testing.assert_allclose(peak, exact, rtol=1e-14 if x64 else 1e-6)
 
@@ -102,8 +107,8 @@ def test_sides_may_change_places(in_float64):
         "sell_rate": 250.0,
     }
     np.testing.assert_allclose(
-        pin_log_likelihood(BUYS, SELLS, PinParameters(**NUMBERS)),
-        pin_log_likelihood(SELLS, BUYS, PinParameters(**mirrored)),
+        likelihood(BUYS, SELLS, PinParameters(**NUMBERS)),
+        likelihood(SELLS, BUYS, PinParameters(**mirrored)),
         rtol=1e-15,
     )
 
@@ -116,16 +121,14 @@ def test_gradients_are_exact(in_float64, name, rate_factor):
     }
     buys, sells = BUYS * rate_factor, SELLS * rate_factor
     parameters = PinParameters(**numbers)
-
-    @jax.jit
-    @jax.value_and_grad
-    def likelihood(x):
-        return pin_log_likelihood(buys, sells, replace_fields(parameters, **{name: x}))
-
-    x = getattr(parameters, name)
+    slope = getattr(slopes(buys, sells, parameters)[1], name)
+    x = numbers[name]
     step = 1e-5 * x
-    rise = likelihood(x + step)[0] - likelihood(x - step)[0]
-    np.testing.assert_allclose(likelihood(x)[1], rise / (2 * step), rtol=1e-5)
+    high, low = (
+        likelihood(buys, sells, PinParameters(**numbers | {name: y}))
+        for y in (x + step, x - step)
+    )
+    np.testing.assert_allclose(slope, (high - low) / (2 * step), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -141,40 +144,36 @@ def test_gradients_are_exact(in_float64, name, rate_factor):
 def test_gradients_at_bounds_are_their_limits(in_float64, name, bound, inside):
     buys, sells = np.array([250, 262, 244]), np.array([221, 215, 230])
     numbers = NUMBERS | {"informed_rate": 1.0}
-
-    @jax.jit
-    @jax.grad
-    def slope(x):
-        parameters = replace_fields(PinParameters(**numbers), **{name: x})
-        return pin_log_likelihood(buys, sells, parameters)
-
-    at_bound = slope(jnp.asarray(bound))
+    at_bound, near = (
+        getattr(slopes(buys, sells, PinParameters(**numbers | {name: x}))[1], name)
+        for x in (bound, inside)
+    )
     assert np.isfinite(at_bound)
-    np.testing.assert_allclose(at_bound, slope(jnp.asarray(inside)), rtol=1e-4)
+    np.testing.assert_allclose(at_bound, near, rtol=1e-4)
 
 
 def test_days_that_cannot_be(x64):
     nobody = NUMBERS | {"buy_rate": 0.0, "bad_probability": 1.0}
-    found = pin_log_likelihood(np.array([1]), np.array([200]), PinParameters(**nobody))
+    found = likelihood(np.array([1]), np.array([200]), PinParameters(**nobody))
     assert found == -np.inf
     # Without uninformed buyers a day with buys is one of good news.
     numbers = NUMBERS | {"buy_rate": 0.0}
-    found = pin_log_likelihood(np.array([120]), np.array([9]), PinParameters(**numbers))
+    found = likelihood(np.array([120]), np.array([9]), PinParameters(**numbers))
     wanted = np.log(0.4 * 0.7) + stats.poisson.logpmf([120, 9], [130, 220]).sum()
     np.testing.assert_allclose(found, wanted, rtol=1e-12 if x64 else 1e-5)
     quiet = NUMBERS | {"buy_rate": 0.0, "sell_rate": 0.0, "informed_rate": 0.0}
-    assert pin_log_likelihood(np.array([0]), np.array([0]), PinParameters(**quiet)) == 0
+    assert likelihood(np.array([0]), np.array([0]), PinParameters(**quiet)) == 0
 
 
 def test_a_batch_of_parameters(in_float64):
     """Counts of one stock under many parameters, as a fit needs them."""
     alphas = jnp.linspace(0.1, 0.9, 5)
 
-    def likelihood(alpha):
+    def of_alpha(alpha):
         parameters = replace_fields(PinParameters(**NUMBERS), news_probability=alpha)
         return pin_log_likelihood(BUYS, SELLS, parameters)
 
-    many = jax.jit(jax.vmap(likelihood))(alphas)
+    many = jax.jit(jax.vmap(of_alpha))(alphas)
     for alpha, found in zip(alphas, many, strict=True):
         wanted = by_scipy(BUYS, SELLS, NUMBERS | {"news_probability": float(alpha)})
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
@@ -207,7 +206,7 @@ def test_the_opening_spread_breaks_even(in_float64):
 
 def test_simulated_days(x64):
     number = 20_000
-    days = simulate_days(jax.random.key(1), PinParameters(**NUMBERS), number)
+    days = simulate(jax.random.key(1), PinParameters(**NUMBERS), number)
     assert days.buys.dtype == np.int32
     assert days.buys.shape == days.sells.shape == days.news.shape == (number,)
     buys, sells, news = (np.asarray(x) for x in days)
@@ -227,12 +226,12 @@ def test_simulated_days(x64):
 
 def test_the_truth_is_likelier_than_its_neighbours(in_float64):
     truth = PinParameters(**NUMBERS)
-    days = simulate_days(jax.random.key(2), truth, 2000)
-    best = pin_log_likelihood(days.buys, days.sells, truth)
+    days = simulate(jax.random.key(2), truth, 2000)
+    best = likelihood(days.buys, days.sells, truth)
     for name, value in NUMBERS.items():
         for factor in (0.8, 1.25):
             other = PinParameters(**NUMBERS | {name: value * factor})
-            assert pin_log_likelihood(days.buys, days.sells, other) < best
+            assert likelihood(days.buys, days.sells, other) < best
 
 
 @pytest.mark.parametrize(

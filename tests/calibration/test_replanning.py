@@ -68,7 +68,7 @@ def test_the_rest_of_a_plan_is_the_plan_for_the_rest(in_float64, left, changes):
     )
 
 
-@pytest.mark.parametrize("left", [5, 2, 1])
+@pytest.mark.parametrize("left", [2, 1])
 def test_so_it_is_for_portfolios(in_float64, left):
     problem = make()
     whole = solve(problem, PORTFOLIO)
@@ -162,17 +162,19 @@ def certain(problem):
     return init_impact(*(x for mean in impacts for x in (mean, mean * 1e-6)))
 
 
-def run(problem, belief, shocks, *, learns):
-    trade = jax.vmap(
+@jax.jit
+def trade_paths(problem, belief, shocks, learns):
+    noise = jnp.asarray(FILL_NOISE, shocks.dtype)
+    return jax.vmap(
         lambda shock: trade_and_learn(
-            problem,
-            belief,
-            shock,
-            fill_noise_std=jnp.asarray(FILL_NOISE, shocks.dtype),
-            learns=learns,
+            problem, belief, shock, fill_noise_std=noise, learns=learns
         )
-    )
-    return jax.jit(trade)(shocks)
+    )(shocks)
+
+
+def run(problem, belief, shocks, *, learns):
+    path = trade_paths(problem, belief, shocks, jnp.asarray(learns))
+    return jax.tree.map(np.asarray, path)
 
 
 def test_knowing_all_the_loop_is_the_plan(in_float64):

@@ -6,6 +6,7 @@ import scipy.integrate
 import scipy.stats
 
 from gtrade.calibration import estimators
+from tests.calibration import compiled
 
 # Two rows of the published example of optimal execution: E and V at two risk aversions.
 COSTS, VARIANCES = np.array([0.6625e6, 0.9112e6]), np.array([1.083e12, 0.3641e12])
@@ -13,7 +14,7 @@ COSTS, VARIANCES = np.array([0.6625e6, 0.9112e6]), np.array([1.083e12, 0.3641e12
 
 @pytest.mark.parametrize("p", [0.5, 0.95, 0.999])
 def test_gaussian_execution_risk(x64, p):
-    found = estimators.execution_risk(COSTS, VARIANCES, probability=p)
+    found = compiled.execution_risk(COSTS, VARIANCES, probability=p)
     cost = scipy.stats.norm(COSTS, np.sqrt(VARIANCES))
     tol = 1e-10 if x64 else 1e-4
     np.testing.assert_allclose(found.value_at_risk, cost.ppf(p), rtol=tol)
@@ -28,11 +29,11 @@ def test_gaussian_execution_risk(x64, p):
 
 
 def test_a_certain_cost_is_its_own_risk_and_has_a_gradient(in_float64):
-    found = estimators.execution_risk(5.0, 0.0)
+    found = compiled.execution_risk(5.0, 0.0)
     assert found.value_at_risk == found.conditional_value_at_risk == 5
 
     def risk(variance):
-        return estimators.execution_risk(5.0, variance).conditional_value_at_risk
+        return compiled.execution_risk(5.0, variance).conditional_value_at_risk
 
     assert np.isfinite(jax.grad(risk)(0.0))
     numeric = (risk(2 + 1e-6) - risk(2 - 1e-6)) / 2e-6

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gtrade.calibration import estimators
-from tests.calibration import loops
+from tests.calibration import compiled, loops
 
-fit_components = jax.jit(jax.vmap(estimators.spread_components))
-fit_shares = jax.jit(jax.vmap(estimators.spread_shares))
+fit_components = jax.jit(jax.vmap(compiled.spread_components))
+fit_shares = jax.jit(jax.vmap(compiled.spread_shares))
 
 
 def signs_of(rng, paths, n, autocorrelation):
@@ -58,7 +58,7 @@ def test_errors_without_a_lag_are_too_wide(in_float64):
     truth = np.asarray(fit_components(*market).adverse_selection).std()
     ratios = [
         float(
-            jax.vmap(functools.partial(estimators.spread_components, num_lags=lags))(
+            jax.vmap(functools.partial(compiled.spread_components, num_lags=lags))(
                 *market
             ).adverse_selection_error.mean()
             / truth
@@ -71,7 +71,7 @@ def test_errors_without_a_lag_are_too_wide(in_float64):
 
 def test_components_equal_regression(x64):
     prices, x = (column[0] for column in components_market(paths=1, n=400))
-    found = estimators.spread_components(prices, x)
+    found = compiled.spread_components(prices, x)
     design = np.column_stack([np.ones(399), x[1:], x[:-1]])
     _, b1, b2 = np.linalg.lstsq(design, np.diff(prices), rcond=None)[0]
     rho = np.corrcoef(x[1:], x[:-1])[0, 1]
@@ -100,7 +100,7 @@ def test_information_is_all_of_a_sequential_trade_spread(in_float64):
     prices, signs = sequential_trades(3000, 20, informed=0.3)
     apart = [np.pad(a.astype(float), ((0, 0), (0, 1)), constant_values=np.nan)
              for a in (prices, signs)]  # fmt: skip
-    found = estimators.spread_components(*(a.ravel() for a in apart))
+    found = compiled.spread_components(*(a.ravel() for a in apart))
     assert found.num_trades == 3000 * 19
     assert abs(found.adverse_share - 1) < 3 * found.adverse_share_error
     assert found.adverse_share_error < 0.05
@@ -115,7 +115,7 @@ def test_long_single_paths_scatter_about_one(in_float64):
 
 def test_a_fixed_half_spread_without_news_is_all_processing(x64):
     signs = np.random.default_rng(3).choice([-1, 1], 500)
-    found = estimators.spread_components(100 + 0.25 * signs, signs)
+    found = compiled.spread_components(100 + 0.25 * signs, signs)
     np.testing.assert_allclose(found.adverse_selection, 0, atol=1e-6)
     np.testing.assert_allclose(found.adverse_share, 0, atol=1e-5)
     np.testing.assert_allclose(found.implied_spread, 0.5, rtol=1e-5)
@@ -124,7 +124,7 @@ def test_a_fixed_half_spread_without_news_is_all_processing(x64):
 def test_signs_that_do_not_vary_or_always_do(in_float64):
     prices = np.random.default_rng(4).normal(size=50)
     for signs in (np.ones(50), np.where(np.arange(50) % 2, 1.0, -1.0)):
-        found = estimators.spread_components(prices, signs)
+        found = compiled.spread_components(prices, signs)
         assert np.isnan(found.adverse_selection)
         assert np.isnan(found.implied_spread_error)
 
@@ -133,7 +133,7 @@ def test_a_gap_keeps_two_days_apart(in_float64):
     prices, x = components_market(paths=2, n=300)
     prices[1] += 50  # an overnight jump
     joined = [np.concatenate([a[0], [np.nan], a[1]]) for a in (prices, x.astype(float))]
-    found = estimators.spread_components(*joined)
+    found = compiled.spread_components(*joined)
     assert found.num_trades == 2 * 299
     assert abs(found.adverse_selection - 0.02) < 4 * found.adverse_selection_error
     assert found.adverse_selection_error < 0.005
@@ -141,8 +141,8 @@ def test_a_gap_keeps_two_days_apart(in_float64):
 
 def test_components_follow_units(in_float64):
     prices, x = (a[0] for a in components_market(paths=1))
-    base = estimators.spread_components(prices, x)
-    cents = estimators.spread_components(100 * prices + 7, x)
+    base = compiled.spread_components(prices, x)
+    cents = compiled.spread_components(100 * prices + 7, x)
     np.testing.assert_allclose(cents.implied_spread, 100 * base.implied_spread)
     np.testing.assert_allclose(
         cents.adverse_selection_error, 100 * base.adverse_selection_error, rtol=1e-6
@@ -192,7 +192,7 @@ def test_without_persistence_only_their_sum_is_known(in_float64):
 def test_signs_whose_pairs_cancel_identify_nothing(in_float64):
     mids, spreads, _ = shares_market(0.3, 0.25, 0.5, paths=1, n=40)
     signs = np.tile([1, 1, -1, -1], 10)  # as many repeats as reversals
-    found = estimators.spread_shares(mids[0], spreads[0], signs, least_score=0.0)
+    found = compiled.spread_shares(mids[0], spreads[0], signs, least_score=0.0)
     np.testing.assert_allclose(found.reversal_probability, 0.5)
     assert np.isnan(found.adverse_selection)
     assert np.isfinite(found.order_processing)
@@ -203,7 +203,7 @@ def test_roll_recovers_a_bounce(in_float64):
     signs = rng.choice([-1, 1], (200, 2000))
     values = np.cumsum(0.01 * rng.normal(size=signs.shape), axis=1)
     changes = np.diff(values + 0.05 * signs, axis=1)
-    found = np.asarray(jax.vmap(estimators.roll_spread)(changes))
+    found = np.asarray(jax.vmap(compiled.roll_spread)(changes))
     assert abs(found.mean() - 0.1) < 4 * found.std() / np.sqrt(200) + 1e-4
 
 
@@ -218,27 +218,27 @@ def test_roll_equals_a_loop(x64):
 
     tol = 1e-9 if x64 else 1e-3
     pairs = changes[1:], changes[:-1]
-    found = estimators.roll_spread(changes, window=12)
+    found = compiled.roll_spread(changes, window=12)
     np.testing.assert_allclose(found[1:], loops.rolling(roll, 11, *pairs), rtol=tol)
     assert np.isnan(found[:11]).all()
-    some = estimators.roll_spread(changes, window=12, skipna=True)
+    some = compiled.roll_spread(changes, window=12, skipna=True)
     np.testing.assert_allclose(
         some[1:], loops.rolling(roll, 11, *pairs, least=2), rtol=tol
     )
-    whole = estimators.roll_spread(changes[:40])
+    whole = compiled.roll_spread(changes[:40])
     np.testing.assert_allclose(whole, roll(changes[1:40], changes[:39]), rtol=tol)
 
 
 def test_roll_of_a_trend_is_undefined_or_zero(in_float64):
     changes = np.repeat([1.0, -1.0], 20)
-    assert np.isnan(estimators.roll_spread(changes))
-    assert estimators.roll_spread(changes, if_undefined=0.0) == 0
+    assert np.isnan(compiled.roll_spread(changes))
+    assert compiled.roll_spread(changes, if_undefined=0.0) == 0
     changes[3] = np.nan
-    assert np.isnan(estimators.roll_spread(changes, if_undefined=0.0))
+    assert np.isnan(compiled.roll_spread(changes, if_undefined=0.0))
 
 
 def test_horizons_by_hand(in_float64):
-    found = estimators.spread_by_horizon(
+    found = compiled.spread_by_horizon(
         np.array([1.0, 2.0, 3.0]),
         np.array([10.1, 9.9, 10.5]),
         np.array([1, -1, 0]),
@@ -263,7 +263,7 @@ def test_realised_spread_is_what_information_leaves(in_float64):
     values = 0.02 * np.cumsum(signs) + np.cumsum(0.01 * rng.normal(size=signs.shape))
     times = np.arange(20_000.0)
     mids = np.concatenate([[0.0], values])
-    found = estimators.spread_by_horizon(
+    found = compiled.spread_by_horizon(
         times,
         mids[:-1] + 0.03 * signs,
         signs,
@@ -288,11 +288,11 @@ def test_jit_gradients_and_neighbours(in_float64):
         np.testing.assert_allclose(
             found.adverse_share[lane], clean.adverse_share[lane], rtol=1e-12
         )
-        single = estimators.spread_components(prices[lane], x[lane])
+        single = compiled.spread_components(prices[lane], x[lane])
         np.testing.assert_allclose(single.adverse_share, clean.adverse_share[lane])
 
     def share(p):
-        return estimators.spread_components(p, x[0]).adverse_share
+        return compiled.spread_components(p, x[0]).adverse_share
 
     slope = jax.grad(share)(jnp.asarray(prices[0]))
     step = np.zeros(200)

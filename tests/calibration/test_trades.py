@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gtrade.calibration import estimators
-from tests.calibration import loops
+from tests.calibration import compiled, loops
 
 NAN = np.nan
 
@@ -12,19 +12,19 @@ NAN = np.nan
 def test_tick_rule_by_hand():
     prices = [10.0, 10.0, 11.0, 11.0, NAN, 11.0, 10.5, 10.5, 12.0]
     expected = [0, 0, 1, 1, NAN, 1, -1, -1, 1]
-    np.testing.assert_array_equal(estimators.tick_rule(np.array(prices)), expected)
+    np.testing.assert_array_equal(compiled.tick_rule(np.array(prices)), expected)
 
 
 def test_tick_rule_equals_a_loop(x64):
     rng = np.random.default_rng(1)
     prices = 100 + np.cumsum(rng.integers(-1, 2, 500)) / 4
     prices[rng.random(500) < 0.05] = NAN
-    found = estimators.tick_rule(prices)
+    found = compiled.tick_rule(prices)
     np.testing.assert_array_equal(found, loops.tick_signs(prices))
     assert found.dtype == (jnp.float64 if x64 else jnp.float32)
-    np.testing.assert_array_equal(jax.jit(estimators.tick_rule)(prices), found)
+    np.testing.assert_array_equal(jax.jit(compiled.tick_rule)(prices), found)
     np.testing.assert_array_equal(  # units and origin of prices
-        estimators.tick_rule(8 * prices + 16), found
+        compiled.tick_rule(8 * prices + 16), found
     )
 
 
@@ -32,29 +32,29 @@ def test_quote_rule_and_lee_ready_by_hand():
     prices = np.array([10.0, 10.5, 10.25, 10.25, 10.25, 10.0])
     mids = np.array([10.25, 10.25, 10.25, NAN, 10.25, 10.0])
     np.testing.assert_array_equal(
-        estimators.quote_rule(prices, mids), [-1, 1, 0, NAN, 0, 0]
+        compiled.quote_rule(prices, mids), [-1, 1, 0, NAN, 0, 0]
     )
     # At the mid, or without one: the last tick, down from 10.5.
     np.testing.assert_array_equal(
-        estimators.lee_ready(prices, mids), [-1, 1, -1, -1, -1, -1]
+        compiled.lee_ready(prices, mids), [-1, 1, -1, -1, -1, -1]
     )
 
 
 def test_first_trade_at_the_mid_has_no_sign():
-    found = estimators.lee_ready(np.array([10.0, 10.0]), np.array([10.0, 9.0]))
+    found = compiled.lee_ready(np.array([10.0, 10.0]), np.array([10.0, 9.0]))
     np.testing.assert_array_equal(found, [0, 1])
 
 
 def test_prevailing_quotes(in_float64):
     times, values = np.array([1.0, 2.0, 2.0, 3.0]), np.array([10.0, 20.0, 21.0, 30.0])
     at = np.array([0.5, 1.0, 2.0, 2.5, 9.0])
-    strictly = estimators.prevailing(times, values, at)
+    strictly = compiled.prevailing(times, values, at)
     np.testing.assert_array_equal(strictly, [NAN, NAN, 10, 21, 30])
-    known = estimators.prevailing(times, values, at, is_strict=False)
+    known = compiled.prevailing(times, values, at, is_strict=False)
     np.testing.assert_array_equal(known, [NAN, 10, 21, 21, 30])
-    late = estimators.prevailing(times, values, at, delay=1.0, is_strict=False)
+    late = compiled.prevailing(times, values, at, delay=1.0, is_strict=False)
     np.testing.assert_array_equal(late, [NAN, NAN, 10, 10, 30])
-    table = estimators.prevailing(times, values, at.reshape(5, 1))
+    table = compiled.prevailing(times, values, at.reshape(5, 1))
     assert table.shape == (5, 1)
 
 
@@ -65,9 +65,9 @@ def test_bars_equal_a_loop(in_float64):
     times[(times > 120) & (times < 128)] = 120.0  # leaves bars empty
     prices, sizes = rng.normal(50, 1, n), rng.integers(1, 9, n)
     signs = rng.choice([-1, 0, 1], n)
-    index = estimators.bar_index(times, start=100.0, width=2.0)
+    index = compiled.bar_index(times, start=100.0, width=2.0)
     np.testing.assert_array_equal(index, np.floor((times - 100) / 2))
-    found = estimators.bars(prices, sizes, signs, index, num_bars=num_bars)
+    found = compiled.bars(prices, sizes, signs, index, num_bars=num_bars)
     found = jax.tree.map(np.asarray, found)
     last = NAN
     for bar in range(num_bars):
@@ -80,7 +80,7 @@ def test_bars_equal_a_loop(in_float64):
 
 
 def test_bars_before_the_first_trade_have_no_price(in_float64):
-    found = estimators.last_in_bar(
+    found = compiled.last_in_bar(
         np.array([5.0, 7.0, 8.0]), np.array([-1, 1, 1]), num_bars=4
     )
     np.testing.assert_array_equal(found, [NAN, 8, 8, 8])

@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,23 +5,22 @@ import pytest
 import scipy.stats
 
 from gtrade.calibration import estimators
-from tests.calibration import loops
+from tests.calibration import compiled, loops
 
 
-@functools.cache
-def compiled(num_buckets, max_buckets):
-    """Return VPIN, compiled: op by op it takes seconds for every new shape."""
+def vpin(num_buckets, max_buckets):
+    """Return VPIN of a bucket's volume, which may vary without a new program."""
 
     def run(volume, signed_volume, bucket_volume):
-        return estimators.vpin(
+        return compiled.vpin(
             volume,
             signed_volume,
-            bucket_volume=bucket_volume,
+            bucket_volume=jnp.asarray(bucket_volume),
             num_buckets=num_buckets,
             max_buckets=max_buckets,
         )
 
-    return jax.jit(run)
+    return run
 
 
 def flow(n, seed=0):
@@ -37,7 +34,7 @@ def flow(n, seed=0):
 @pytest.mark.parametrize("size", [37.5, 400.0, 1234.0])
 def test_buckets_equal_a_loop(in_float64, size):
     volume, signed = flow(300)
-    found = compiled(7, 2000)(volume, signed, size)
+    found = vpin(7, 2000)(volume, signed, size)
     imbalance, last_bar = loops.bucket_imbalances(volume, signed, size)
     filled = len(imbalance)
     assert filled == int(volume.sum() // size)  # the last is dropped
@@ -52,27 +49,27 @@ def test_buckets_equal_a_loop(in_float64, size):
 
 def test_float32_keeps_four_digits():
     volume, signed = flow(2000)
-    found = compiled(20, int(volume.sum() // 4000))(volume, signed, 4000.0)
+    found = vpin(20, int(volume.sum() // 4000))(volume, signed, 4000.0)
     assert found.vpin.dtype == jnp.float32
     imbalance, _ = loops.bucket_imbalances(volume, signed, 4000.0)
     expected = loops.rolling(np.mean, 20, np.abs(imbalance) / 4000)
     np.testing.assert_allclose(found.vpin, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("side", [-1, 1])
-def test_one_sided_flow_is_one(x64, side):
+def test_one_sided_flow_is_one(x64):
     volume, _ = flow(200)
     assert volume.sum() > 60 * 301.7
-    found = compiled(50, 60)(volume, side * volume, 301.7)
-    np.testing.assert_allclose(found.vpin[49:], 1, rtol=1e-12 if x64 else 1e-4)
-    assert np.nanmax(found.vpin) <= 1
-    assert np.isnan(found.vpin[:49]).all()
+    for side in (-1, 1):
+        found = vpin(50, 60)(volume, side * volume, 301.7)
+        np.testing.assert_allclose(found.vpin[49:], 1, rtol=1e-12 if x64 else 1e-4)
+        assert np.nanmax(found.vpin) <= 1
+        assert np.isnan(found.vpin[:49]).all()
 
 
 def test_balanced_flow_is_zero(x64):
     volume = np.full(100, 50.0)
     signed = volume * np.where(np.arange(100) % 2, 1, -1)
-    run = compiled(10, 50)
+    run = vpin(10, 50)
     found = run(volume, signed, 100.0)
     np.testing.assert_array_equal(found.vpin[9:], 0)
     found = run(volume, 0 * signed, 90.0)
@@ -84,8 +81,8 @@ def test_gaussian_bars_with_known_deviation(in_float64, bars_a_bucket, expected)
     rng = np.random.default_rng(2)
     changes = 0.3 * rng.normal(size=400_000)
     volume = np.full(len(changes), 100.0)
-    signed = estimators.bulk_signed_volume(changes, volume, std=0.3)
-    run = compiled(1, 400_000 // bars_a_bucket)
+    signed = compiled.bulk_signed_volume(changes, volume, std=np.array(0.3))
+    run = vpin(1, 400_000 // bars_a_bucket)
     found = run(volume, signed, 100.0 * bars_a_bucket)
     error = found.vpin.std() / np.sqrt(len(found.vpin))
     assert abs(found.vpin.mean() - expected) < 4 * error
@@ -94,7 +91,7 @@ def test_gaussian_bars_with_known_deviation(in_float64, bars_a_bucket, expected)
 @pytest.mark.parametrize(("bars", "expected"), [(10, 0.519), (50, 0.503)])
 def test_an_estimated_deviation_biases_upwards(in_float64, bars, expected):
     changes = np.random.default_rng(3).normal(size=(200_000 // bars, bars))
-    signed = jax.vmap(estimators.bulk_signed_volume)(changes, np.ones_like(changes))
+    signed = jax.vmap(compiled.bulk_signed_volume)(changes, np.ones_like(changes))
     means = np.abs(signed).mean(axis=1)
     assert abs(means.mean() - expected) < 5e-4 + 4 * means.std() / np.sqrt(len(means))
     assert means.mean() > 0.5
@@ -105,19 +102,19 @@ def test_bulk_classification_by_hand(x64):
     volume = np.array([10.0, 20.0, 30.0, 0.0, 40.0])
     deviation = changes.std(ddof=1)
     expected = volume * (2 * scipy.stats.norm.cdf(changes / deviation) - 1)
-    found = estimators.bulk_signed_volume(changes, volume)
+    found = compiled.bulk_signed_volume(changes, volume)
     np.testing.assert_allclose(found, expected, rtol=1e-10 if x64 else 1e-5)
     for flat in (np.zeros(5), np.full(5, 0.1)):
-        np.testing.assert_array_equal(estimators.bulk_signed_volume(flat, volume), 0)
+        np.testing.assert_array_equal(compiled.bulk_signed_volume(flat, volume), 0)
     np.testing.assert_array_equal(
-        estimators.bulk_signed_volume(changes, volume, std=0.0), 0
+        compiled.bulk_signed_volume(changes, volume, std=np.array(0.0)), 0
     )
 
 
 def test_a_missing_change_has_no_deviation_and_no_class(in_float64):
     changes, volume = np.array([0.5, np.nan, -1.0, 2.0]), np.full(4, 10.0)
-    found = estimators.bulk_signed_volume(changes, volume)
-    kept = estimators.bulk_signed_volume(np.delete(changes, 1), volume[:3])
+    found = compiled.bulk_signed_volume(changes, volume)
+    kept = compiled.bulk_signed_volume(np.delete(changes, 1), volume[:3])
     assert np.isnan(found[1])
     np.testing.assert_allclose(np.delete(found, 1), kept)
 
@@ -129,8 +126,8 @@ def test_units_of_price_and_volume_do_not_matter(in_float64, scale):
     volume = rng.integers(1, 100, 500).astype(float)
 
     def run(price, size):
-        signed = estimators.bulk_signed_volume(price * changes, size * volume)
-        return compiled(20, 50)(size * volume, signed, size * volume.sum() / 50).vpin
+        signed = compiled.bulk_signed_volume(price * changes, size * volume)
+        return vpin(20, 50)(size * volume, signed, size * volume.sum() / 50).vpin
 
     np.testing.assert_allclose(run(scale, 1), run(1, 1), rtol=1e-9)
     np.testing.assert_allclose(run(1, scale), run(1, 1), rtol=1e-9)
@@ -148,7 +145,7 @@ def test_default_bucket_is_a_fiftieth_of_a_day(in_float64):
 
 def test_an_unknown_sign_touches_only_its_buckets(in_float64):
     volume, signed = np.full(40, 10.0), np.tile([10.0, -5.0], 20)
-    run = compiled(2, 16)
+    run = vpin(2, 16)
     clean = run(volume, signed, 25.0)
     signed[12] = np.nan  # shares 120 to 130: buckets 4 and 5
     found = run(volume, signed, 25.0)
@@ -159,15 +156,15 @@ def test_an_unknown_sign_touches_only_its_buckets(in_float64):
 
 def test_values_on_bars_use_no_later_bucket(in_float64):
     volume = np.full(10, 10.0)
-    found = estimators.vpin(volume, volume, bucket_volume=25.0, num_buckets=1)
+    found = vpin(1, 4)(volume, volume, 25.0)
     np.testing.assert_array_equal(found.last_bar, [2, 4, 7, 9])
-    on_bars = estimators.on_bars(found, np.arange(4.0), num_bars=10)
+    on_bars = compiled.on_bars(found, np.arange(4.0), num_bars=10)
     nan = np.nan
     np.testing.assert_array_equal(on_bars, [nan, nan, 0, 0, 1, 1, 1, 2, 2, 3])
 
 
 def test_jit_and_batches_need_the_number_of_buckets(in_float64):
-    run = compiled(5, 200)
+    run = vpin(5, 200)
     volume, signed = flow(300)
     eager = estimators.vpin(volume, signed, bucket_volume=400.0, num_buckets=5)
     padded = run(volume, signed, 400.0)
@@ -196,7 +193,7 @@ def test_gradient_matches_finite_differences(in_float64):
 
     @jax.jit
     def mean(s):
-        return jnp.nanmean(compiled(3, 10)(volume, s, 500.0).vpin)
+        return jnp.nanmean(vpin(3, 10)(volume, s, 500.0).vpin)
 
     slope = jax.jit(jax.grad(mean))(signed)
     assert np.isfinite(slope).all()

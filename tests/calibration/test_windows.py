@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gtrade.calibration import estimators
-from tests.calibration import loops
+from tests.calibration import compiled, loops
 
 RNG = np.random.default_rng(7)
 
@@ -22,11 +22,11 @@ def holed(x, *places):
 )
 def test_rolling_mean_equals_a_loop(x64, n, window):
     x = holed(RNG.normal(3.0, 2.0, n), n // 3)
-    found = estimators.rolling_mean(x, window=window)
+    found = compiled.rolling_mean(x, window=window)
     np.testing.assert_allclose(
         found, loops.rolling(np.mean, window, x), rtol=1e-10 if x64 else 1e-5
     )
-    found = estimators.rolling_mean(x, window=window, skipna=True, min_periods=1)
+    found = compiled.rolling_mean(x, window=window, skipna=True, min_periods=1)
     np.testing.assert_allclose(
         found, loops.rolling(np.mean, window, x, least=1), rtol=1e-10 if x64 else 1e-5
     )
@@ -36,7 +36,7 @@ def test_an_outlier_is_forgotten_with_its_window():
     # Long running sums would carry its rounding, 1e16 * 1e-7, to all later windows.
     x = RNG.normal(1.0, 0.1, 400).astype(np.float32)
     x[100] = 1e16
-    found = estimators.rolling_mean(x, window=20)
+    found = compiled.rolling_mean(x, window=20)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(
         found[120:], loops.rolling(np.mean, 20, x.astype(float))[120:], rtol=1e-6
@@ -48,7 +48,7 @@ def test_a_bad_entry_touches_only_its_windows(bad):
     x = RNG.normal(size=100)
     y = x.copy()
     y[40] = bad
-    clean, found = (estimators.rolling_mean(z, window=8) for z in (x, y))
+    clean, found = (compiled.rolling_mean(z, window=8) for z in (x, y))
     assert np.isnan(found[40:48]).all()
     np.testing.assert_array_equal(found[:40], clean[:40])
     np.testing.assert_allclose(found[48:], clean[48:], rtol=1e-4)
@@ -57,9 +57,9 @@ def test_a_bad_entry_touches_only_its_windows(bad):
 @pytest.mark.parametrize("window", [1, 5, 40])
 def test_trailing_percentile_equals_a_loop(x64, window):
     x = holed(RNG.integers(0, 6, 40).astype(float), 20)  # with ties
-    whole = estimators.trailing_percentile(x, window=window)
+    whole = compiled.trailing_percentile(x, window=window)
     np.testing.assert_allclose(whole, loops.rolling(loops.percentile, window, x))
-    some = estimators.trailing_percentile(x, window=window, skipna=True, min_periods=1)
+    some = compiled.trailing_percentile(x, window=window, skipna=True, min_periods=1)
     expected = loops.rolling(loops.percentile, window, x, least=1)
     expected[20] = np.nan  # nothing to rank
     np.testing.assert_allclose(some, expected)
@@ -67,9 +67,9 @@ def test_trailing_percentile_equals_a_loop(x64, window):
 
 def test_trailing_percentile_ignores_units_and_is_a_share():
     x = RNG.normal(size=200)
-    found = estimators.trailing_percentile(x, window=30)
+    found = compiled.trailing_percentile(x, window=30)
     np.testing.assert_array_equal(
-        found, estimators.trailing_percentile(np.exp(3 * x), window=30)
+        found, compiled.trailing_percentile(np.exp(3 * x), window=30)
     )
     assert np.nanmin(found) > 0
     assert np.nanmax(found) == 1
@@ -84,7 +84,7 @@ def test_trailing_score_equals_a_loop(x64, window):
         return (own[-1] - middle) / (1.4826 * np.median(np.abs(own - middle)))
 
     np.testing.assert_allclose(
-        estimators.trailing_score(x, window=window),
+        compiled.trailing_score(x, window=window),
         loops.rolling(score, window, x),
         rtol=1e-10 if x64 else 1e-3,
     )
@@ -92,24 +92,25 @@ def test_trailing_score_equals_a_loop(x64, window):
 
 def test_trailing_score_of_what_does_not_move(in_float64):
     x = np.array([1.0, 1.0, 1.0, 1.0, 2.0, 0.0])
-    found = estimators.trailing_score(x, window=4)
+    found = compiled.trailing_score(x, window=4)
     np.testing.assert_array_equal(found[3:], [0.0, np.inf, -1 / (1.4826 * 0.5)])
 
 
 @pytest.mark.parametrize(
     "function",
     [
-        functools.partial(estimators.rolling_mean, window=6),
-        functools.partial(estimators.trailing_percentile, window=6),
-        functools.partial(estimators.trailing_score, window=6),
+        estimators.rolling_mean,
+        estimators.trailing_percentile,
+        estimators.trailing_score,
     ],
 )
 def test_batches_equal_single_series_and_jit_changes_nothing(function, in_float64):
     batch = RNG.normal(size=(3, 40))
     batch[1, 5] = np.nan
-    compiled = jax.jit(function)
-    single = np.stack([compiled(x) for x in batch])
-    np.testing.assert_allclose(jax.vmap(compiled)(batch), single, rtol=1e-12)
+    function = functools.partial(function, window=6)
+    run = jax.jit(function)
+    single = np.stack([run(x) for x in batch])
+    np.testing.assert_allclose(jax.vmap(run)(batch), single, rtol=1e-12)
     np.testing.assert_allclose(function(batch[1]), single[1], rtol=1e-12)
 
 
