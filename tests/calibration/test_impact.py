@@ -30,7 +30,7 @@ def expected(index, changes, flow, with_intercept, least=None):
     )
 
 
-# Every case in float64; in float32 those with most terms to round.
+# Every case in float64; in float32 those that centre and leave bars out.
 CASES = [
     *itertools.product([True], [True, False], ["classical", "robust"], [False, True]),
     *itertools.product([False], [True], ["classical", "robust"], [True]),

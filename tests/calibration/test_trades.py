@@ -19,10 +19,10 @@ def test_tick_rule_equals_a_loop(x64):
     rng = np.random.default_rng(1)
     prices = 100 + np.cumsum(rng.integers(-1, 2, 500)) / 4
     prices[rng.random(500) < 0.05] = NAN
-    found = compiled.tick_rule(prices)
+    found = estimators.tick_rule(prices)
     np.testing.assert_array_equal(found, loops.tick_signs(prices))
     assert found.dtype == (jnp.float64 if x64 else jnp.float32)
-    np.testing.assert_array_equal(jax.jit(compiled.tick_rule)(prices), found)
+    np.testing.assert_array_equal(jax.jit(estimators.tick_rule)(prices), found)
     np.testing.assert_array_equal(  # units and origin of prices
         compiled.tick_rule(8 * prices + 16), found
     )
