@@ -210,32 +210,46 @@ class ValueAtRisk(AbstractSolver):
         return marginal / jnp.where(risk > 0, risk, 1)
 
 
+@jax.custom_jvp
 def _with_derivatives(
     problem: AlmgrenChriss, z_score: Float[Array, ""], found: _Search
 ) -> tuple[Float[Array, ""], ExecutionSchedule]:
     """Return the level found and its plan, with derivatives of the equation's root.
 
-    Those of the search are not: it halves brackets whatever their ends depend on.
+    Those of the search are not: it halves brackets whatever their ends depend on. The
+    rule is compiled only where derivatives are asked for.
     """
+    del problem, z_score
+    return found.level, found.plan
 
-    def excess(problem: AlmgrenChriss, level: Array) -> Array:
-        tried = replace_fields(problem, risk_aversion=jnp.exp(level))
-        variance = problem.variance(optimal_plan(tried).plan.trades)
-        safe = jnp.where(found.has_risk & (variance > 0), variance, 1)
-        return level + jnp.log(safe) / 2
 
-    level, fixed = found.level, jax.lax.stop_gradient(problem)
-    safe_level = jnp.where(found.has_risk, level, 0)
-    one = jnp.ones_like(level)
-    _, slope = jax.jvp(lambda x: excess(fixed, x), (safe_level,), (one,))
-    slope = jax.lax.stop_gradient(jnp.where(slope > 0, slope, 1))
-    # Nothing is added to the level but derivatives: it is a root already.
-    target = jnp.log(jnp.where(found.has_risk, z_score, 1))
-    change = (target - excess(problem, safe_level)) / slope
-    change = jnp.where(found.has_risk, change - jax.lax.stop_gradient(change), 0)
-    level = level + change
-    tried = replace_fields(problem, risk_aversion=jnp.exp(level))
-    return level, optimal_plan(tried).plan
+@_with_derivatives.defjvp
+def _root_jvp(primals: Any, tangents: Any) -> Any:
+    problem, z_score, found = primals
+    problem_dot, z_dot, _ = tangents
+
+    def look(
+        problem: AlmgrenChriss, level: Array
+    ) -> tuple[ExecutionSchedule, Float[Array, ""]]:
+        plan = optimal_plan(replace_fields(problem, risk_aversion=jnp.exp(level))).plan
+        variance = problem.variance(plan.trades)
+        is_risky = found.has_risk & (variance > 0)
+        return plan, jnp.where(is_risky, jnp.log(jnp.where(is_risky, variance, 1)), 0)
+
+    # The root of `level + log(variance) / 2 = log(z / 2)`.
+    level = found.level
+    _, slopes = jax.linearize(look, problem, level)
+    still = jax.tree.map(jnp.zeros_like, problem)
+    plan_by_level, rise = slopes(still, jnp.ones_like(level))
+    plan_by_problem, change = slopes(problem_dot, jnp.zeros_like(level))
+    slope = 1 + rise / 2
+    target_dot = z_dot / jnp.where(found.has_risk & (z_score > 0), z_score, 1)
+    level_dot = (target_dot - change / 2) / jnp.where(slope > 0, slope, 1)
+    level_dot = jnp.where(found.has_risk, level_dot, 0)
+    plan_dot = jax.tree.map(
+        lambda x, y: x + y * level_dot, plan_by_problem, plan_by_level
+    )
+    return (level, found.plan), (level_dot, plan_dot)
 
 
 def _check_confidence(confidence: Any) -> None:

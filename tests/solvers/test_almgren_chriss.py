@@ -11,6 +11,8 @@ from gtrade.solution import status_names
 from tests.problems.test_almgren_chriss import ODD, PUBLISHED
 
 CLOSED_FORM = gtrade.AlmgrenChrissClosedForm()
+HALF_LIVES = jax.jit(jax.vmap(lambda problem: problem.half_life))
+COEFFICIENTS = jax.jit(lambda problem: problem.impact_coefficients)
 # Almgren & Chriss's example: risk aversion, expected cost in 10^6, variance in 10^12,
 # 1 / kappa in days, thousands of shares left after each day.
 TABLE = [
@@ -37,21 +39,28 @@ def batch(**numbers):
     return problems, gtrade.solve_batch(problems, CLOSED_FORM)
 
 
-def costs_of(problems, trades):
-    def costs(problem, trades):
-        return problem.expected_cost(trades), problem.variance(trades)
+@jax.jit
+@jax.vmap
+def costs_of(problem, trades):
+    return problem.expected_cost(trades), problem.variance(trades)
 
-    return jax.jit(jax.vmap(costs))(problems, trades)
+
+@jax.jit
+def measured(problem, trades):
+    """Return mean, variance and objective of one plan, and the problem's 1 / kappa."""
+    mean, variance = problem.expected_cost(trades), problem.variance(trades)
+    return mean, variance, problem.objective(trades), problem.half_life
 
 
 def dense_optimum(problem):
     """Solve the first-order conditions of `E + lambda V` in the holdings."""
     num = problem.num_periods
     moves = np.eye(num + 1)[:-1] - np.eye(num + 1)[1:]  # trades from holdings
-    costs = np.asarray(problem.impact_coefficients - problem.permanent_impact / 2)
-    risk = problem.risk_aversion * problem.volatility**2 * problem.period_length
+    costs = np.asarray(COEFFICIENTS(problem)) - float(problem.permanent_impact) / 2
+    risk = float(problem.risk_aversion) * float(problem.volatility) ** 2
+    risk *= float(problem.horizon) / num
     hessian = moves.T @ np.diag(costs) @ moves
-    hessian[np.arange(1, num), np.arange(1, num)] += float(risk)
+    hessian[np.arange(1, num), np.arange(1, num)] += risk
     inner = slice(1, num)
     right = -hessian[inner, 0] * float(problem.shares)
     held = np.linalg.solve(hessian[inner, inner], right)
@@ -63,16 +72,20 @@ def test_published_table(x64):
     problems, solution = batch(**PUBLISHED, risk_aversion=lams)
     assert (status_names(solution.status) == "converged").all()
     cost, variance = costs_of(problems, solution.value.trades)
+    slowness = HALF_LIVES(problems)
     for i, (lam, mean, spread, half_life, left) in enumerate(TABLE):
         assert round(float(cost[i]) / 1e6, 4) == mean, lam
         assert round(float(variance[i]) / 1e12, 4) == spread, lam
-        one = gtrade.AlmgrenChriss(**PUBLISHED, risk_aversion=lam)
         digits = 2 if half_life > 10 else 3
-        assert round(float(one.half_life), digits) == half_life, lam
+        assert round(float(slowness[i]), digits) == half_life, lam
         if left is not None:
             found = np.asarray(solution.value.holdings[i, 1:-1]) / 1e3
             tolerance = 6e-4 if lam == 1e-6 else 0.06
             np.testing.assert_allclose(found, left, rtol=0, atol=tolerance)
+    # Without risk aversion exactly a straight line.
+    line = np.arange(5, -1, -1) * 2e5
+    np.testing.assert_array_equal(solution.value.holdings[0], line)
+    np.testing.assert_array_equal(solution.value.trades[0], np.full(5, 2e5))
 
 
 @pytest.mark.parametrize("lam", [0.0, 1e-6, 0.4, 30.0])
@@ -105,9 +118,10 @@ def test_costs_have_the_published_closed_form(in_float64, lam):
         * (tau * whole * np.cosh(kappa * (horizon - tau)) - horizon * step)
         / (whole**2 * step)
     )
-    np.testing.assert_allclose(problem.expected_cost(plan.trades), cost, rtol=1e-10)
-    np.testing.assert_allclose(problem.variance(plan.trades), spread, rtol=1e-10)
-    np.testing.assert_allclose(problem.half_life, 1 / kappa, rtol=1e-13)
+    mean, variance, _, half_life = measured(problem, plan.trades)
+    np.testing.assert_allclose(mean, cost, rtol=1e-10)
+    np.testing.assert_allclose(variance, spread, rtol=1e-10)
+    np.testing.assert_allclose(half_life, 1 / kappa, rtol=1e-13)
 
 
 def test_small_and_large_kappa_are_exact(in_float64):
@@ -135,13 +149,7 @@ def test_small_and_large_kappa_are_exact(in_float64):
     assert (np.asarray(solution.residual) < 1e-12).all()
 
 
-def test_no_risk_aversion_is_exactly_a_straight_line(x64):
-    _, plan = solve(**PUBLISHED)
-    np.testing.assert_array_equal(plan.holdings, np.arange(5, -1, -1) * 2e5)
-    np.testing.assert_array_equal(plan.trades, np.full(5, 2e5))
-
-
-def test_edge_cases(x64):
+def test_edge_cases(in_float64):
     one = solve(**{**ODD, "num_periods": 1})[1]
     np.testing.assert_array_equal(one.holdings, [700, 0])
     none = solve(**{**ODD, "shares": 0.0})[1]
@@ -157,8 +165,8 @@ def test_a_purchase_mirrors_a_sale(in_float64):
     purchase, bought = solve(**{**ODD, "shares": -700.0})
     np.testing.assert_array_equal(bought.trades, -np.asarray(sold.trades))
     np.testing.assert_array_equal(bought.holdings, -np.asarray(sold.holdings))
-    assert purchase.expected_cost(bought.trades) == sale.expected_cost(sold.trades)
-    assert purchase.variance(bought.trades) == sale.variance(sold.trades)
+    mirrored = measured(purchase, bought.trades)
+    np.testing.assert_array_equal(mirrored, measured(sale, sold.trades))
     assert not np.signbit(np.asarray(bought.holdings)[-1])
 
 
@@ -167,10 +175,9 @@ def test_homogeneity_and_units_of_time(in_float64, scale):
     problem, plan = solve(**ODD)
     larger, scaled = solve(**{**ODD, "shares": 700.0 * scale})
     np.testing.assert_allclose(scaled.holdings, scale * plan.holdings, rtol=1e-12)
+    _, variance, objective, _ = measured(problem, plan.trades)
     np.testing.assert_allclose(
-        larger.variance(scaled.trades),
-        scale**2 * problem.variance(plan.trades),
-        rtol=1e-12,
+        measured(larger, scaled.trades)[1], scale**2 * variance, rtol=1e-12
     )
     slower, same = solve(
         **{
@@ -181,9 +188,7 @@ def test_homogeneity_and_units_of_time(in_float64, scale):
         }
     )
     np.testing.assert_allclose(same.holdings, plan.holdings, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(
-        slower.objective(same.trades), problem.objective(plan.trades), rtol=1e-12
-    )
+    np.testing.assert_allclose(measured(slower, same.trades)[2], objective, rtol=1e-12)
 
 
 def test_frontier_of_ten_thousand_plans(in_float64):
@@ -198,23 +203,22 @@ def test_frontier_of_ten_thousand_plans(in_float64):
     np.testing.assert_allclose(slopes[1000:], -lams[1001:-1], rtol=1e-5)
     assert (np.diff(slopes) < 0).all()  # convex: steeper at less variance
     even = gtrade.AlmgrenChriss(**PUBLISHED)
-    for trades in (even.even_trades, even.immediate_trades):
-        other = even.expected_cost(trades) + lams * float(even.variance(trades))
-        assert (cost + lams * variance <= np.asarray(other) * (1 + 1e-13)).all()
-    assert (cost >= float(even.expected_cost(even.even_trades)) * (1 - 1e-13)).all()
-    assert (variance <= float(even.variance(even.even_trades))).all()
+    bounds = []
+    for trades in (np.full(5, 2e5), np.array([1e6, 0, 0, 0, 0])):
+        mean, spread = map(float, measured(even, jnp.asarray(trades))[:2])
+        other = mean + lams * spread
+        assert (cost + lams * variance <= other * (1 + 1e-13)).all()
+        bounds.append((mean, spread))
+    assert (cost >= bounds[0][0] * (1 - 1e-13)).all()
+    assert (variance <= bounds[0][1]).all()
 
 
 def test_bad_lanes_leave_their_neighbours_alone(in_float64):
-    lams = jnp.asarray([0.1, 0.2, 0.4])
-
-    @jax.jit
-    @jax.vmap
-    def plans(lam):
-        problem = gtrade.AlmgrenChriss(**{**ODD, "risk_aversion": lam})
-        return CLOSED_FORM.solve(problem)
-
-    fine, spoilt = plans(lams), plans(lams.at[1].set(jnp.nan))
+    problems, fine = batch(**{**ODD, "risk_aversion": np.array([0.1, 0.2, 0.4])})
+    lams = problems.risk_aversion.at[1].set(jnp.nan)
+    spoilt = gtrade.solve_batch(
+        replace_fields(problems, risk_aversion=lams), CLOSED_FORM
+    )
     names = status_names(spoilt.status).tolist()
     assert names == ["converged", "invalid_input", "converged"]
     assert np.isnan(spoilt.value.trades[1]).all()
@@ -223,26 +227,28 @@ def test_bad_lanes_leave_their_neighbours_alone(in_float64):
     np.testing.assert_array_equal(spoilt.value.trades[kept], fine.value.trades[kept])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("risk_aversion", -0.1),
-        ("horizon", 0.0),
-        ("temporary_impact", 0.007),
-        ("volatility", -1.0),
-        ("shares", np.inf),
-        ("confidence", 1.0),
-    ],
-)
-def test_inadmissible_lanes_are_marked(in_float64, name, value):
-    @jax.jit
-    def status(value):
-        problem = gtrade.AlmgrenChriss(**{**ODD, name: value})
-        return CLOSED_FORM.solve(problem).status
+def test_inadmissible_lanes_are_marked(in_float64):
+    bad = {
+        "risk_aversion": -0.1,
+        "horizon": 0.0,
+        "temporary_impact": 0.007,
+        "volatility": -1.0,
+        "shares": np.inf,
+        "confidence": 1.0,
+    }
+    given = {name: np.full(7, ODD.get(name, 0.95)) for name in bad}
+    for lane, (name, value) in enumerate(bad.items()):
+        given[name][lane] = value
+        with pytest.raises(ValueError, match=name):
+            gtrade.AlmgrenChriss(**{**ODD, name: value})
 
-    assert str(status_names(status(jnp.asarray(value)))) == "invalid_input"
-    with pytest.raises(ValueError, match=name):
-        gtrade.AlmgrenChriss(**{**ODD, name: value})
+    @jax.jit
+    @jax.vmap
+    def status(numbers):
+        return CLOSED_FORM.solve(gtrade.AlmgrenChriss(**{**ODD, **numbers})).status
+
+    names = status_names(status(given)).tolist()
+    assert names == ["invalid_input"] * 6 + ["converged"]
 
 
 def test_a_batch_is_its_instances_and_compiles_once(in_float64):
@@ -261,28 +267,29 @@ def test_a_batch_is_its_instances_and_compiles_once(in_float64):
         np.testing.assert_allclose(
             found.value.trades, together.value.trades[i], rtol=1e-13
         )
-        np.testing.assert_allclose(
-            CLOSED_FORM.solve(one).value.trades, found.value.trades, rtol=1e-13
-        )
     assert len(traces) == 1
+
+
+def weighted(numbers):
+    trades = CLOSED_FORM.solve(gtrade.AlmgrenChriss(**{**ODD, **numbers})).value.trades
+    return (jnp.arange(1.0, 5.0) * trades**2).sum()
+
+
+WEIGHTED = jax.jit(jax.value_and_grad(weighted))
 
 
 @pytest.mark.parametrize("lam", [0.0, 1e-9, 0.4])
 def test_gradients_match_finite_differences(in_float64, lam):
-    base = gtrade.AlmgrenChriss(**{**ODD, "risk_aversion": lam})
-    weights = jnp.arange(1.0, 5.0)
-
-    for name in ("risk_aversion", "temporary_impact", "volatility", "shares"):
-
-        @jax.jit
-        def value(x, name=name):
-            problem = replace_fields(base, **{name: x})
-            return (weights * CLOSED_FORM.solve(problem).value.trades ** 2).sum()
-
-        x = getattr(base, name)
-        step = 1e-6 * max(float(x), 1e-3)
+    names = ("temporary_impact", "volatility", "shares")
+    numbers = {"risk_aversion": lam, **{name: ODD[name] for name in names}}
+    _, found = WEIGHTED(numbers)
+    for name, x in numbers.items():
+        step = 1e-6 * max(x, 1e-3)
         # One-sided at the boundary of what is admissible.
         low = x if lam == 0 and name == "risk_aversion" else x - step
-        wanted = (value(x + step) - value(low)) / (x + step - low)
-        found = jax.jit(jax.grad(value))(x)
-        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-3)
+        high = x + step
+        ends = [WEIGHTED({**numbers, name: end})[0] for end in (low, high)]
+        wanted = (ends[1] - ends[0]) / (high - low)
+        np.testing.assert_allclose(
+            found[name], wanted, rtol=2e-5, atol=1e-3, err_msg=name
+        )

@@ -8,9 +8,11 @@ import scipy.stats
 
 import gtrade
 from gtrade._checks import InadmissibleError
+from gtrade.problems.base import replace_fields
 from gtrade.solution import status_names
 from tests.problems.test_almgren_chriss import PUBLISHED
-from tests.solvers.test_almgren_chriss import batch
+from tests.references import almgren_chriss as reference
+from tests.solvers.test_almgren_chriss import batch, costs_of
 
 VOLUMES = [2e6, 1e6, 3e6, 1e6, 2e6]
 
@@ -33,6 +35,14 @@ def test_published_value(in_float64):
     assert columns["objective"] == columns["value_at_risk"]
 
 
+def test_agrees_with_the_reference(in_float64):
+    trades, least, lam = reference.least_value_at_risk(1e6, 5, reference.PUBLISHED, 2.0)
+    columns = solve(gtrade.ValueAtRisk(z_score=2.0))[2]
+    np.testing.assert_allclose(columns["value_at_risk"], least, rtol=1e-10)
+    np.testing.assert_allclose(columns["trades"], trades, atol=50)
+    np.testing.assert_allclose(columns["implied_risk_aversion"], lam, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "extra",
     [
@@ -46,12 +56,12 @@ def test_published_value(in_float64):
 def test_no_point_of_the_frontier_is_better(in_float64, extra):
     numbers = {**PUBLISHED, **extra}
     z = scipy.stats.norm.ppf(0.99)
-    _, solution, columns = solve(gtrade.ValueAtRisk(confidence=0.99), **extra)
+    _, solution, columns = solve(gtrade.ValueAtRisk(z_score=z), **extra)
     assert str(status_names(solution.status)) == "converged"
     lams = float(columns["implied_risk_aversion"]) * np.logspace(-3, 3, 61)
     problems, plans = batch(**numbers, risk_aversion=lams)
-    rows = gtrade.verify(problems, plans)
-    others = rows["expected_cost"] + z * np.sqrt(rows["variance"])
+    means, variances = map(np.asarray, costs_of(problems, plans.value.trades))
+    others = means + z * np.sqrt(variances)
     best = int(np.argmin(others))
     assert abs(best - 30) <= 1
     np.testing.assert_allclose(columns["value_at_risk"], others[30], rtol=1e-12)
@@ -84,7 +94,8 @@ def test_from_the_threshold_on_all_trades_at_once(in_float64):
     np.testing.assert_allclose(columns["trades"][0], 6e5)
 
 
-def test_limits_and_edges(x64):
+def test_limits_and_edges():
+    """In single precision."""
     for extra, z in (({}, 0.0), ({"volatility": 0.0}, 2.0)):
         _, solution, columns = solve(gtrade.ValueAtRisk(z_score=z), **extra)
         assert str(status_names(solution.status)) == "converged"
@@ -102,14 +113,10 @@ def test_the_confidence_of_the_problem_is_the_default(in_float64):
 
 
 def test_bad_lanes_are_marked(in_float64):
-    problem = gtrade.AlmgrenChriss(**PUBLISHED)
-
-    @jax.jit
-    @jax.vmap
-    def plans(z):
-        return gtrade.ValueAtRisk(z_score=z).solve(problem)
-
-    found = plans(jnp.asarray([1.0, -1.0, jnp.nan]))
+    problems = gtrade.make_batch(gtrade.AlmgrenChriss, size=3, **PUBLISHED)
+    solvers = gtrade.make_batch(gtrade.ValueAtRisk, z_score=np.ones(3))
+    bad = jnp.asarray([1.0, -1.0, jnp.nan])
+    found = gtrade.solve_batch(problems, replace_fields(solvers, z_score=bad))
     names = status_names(found.status).tolist()
     assert names == ["converged", "invalid_input", "invalid_input"]
     assert np.isnan(found.value.trades[1:]).all()
@@ -141,7 +148,7 @@ def test_derivatives_are_those_of_the_root(in_float64, extra):
         return jnp.stack([value.holdings[1] / 1e6, value.risk_aversion * 1e6])
 
     at = 1.645, 0.95
-    slopes = jax.jit(jax.jacrev(answer, argnums=(0, 1)))
+    slopes = jax.jit(jax.jacrev(answer, argnums=(0, 1)))  # of the rule, transposed
     for place, slope in enumerate(slopes(*at)):
         step = 1e-5 * np.eye(2)[place]
         change = answer(*(at + step)) - answer(*(at - step))

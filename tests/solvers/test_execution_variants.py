@@ -11,7 +11,13 @@ import gtrade
 from gtrade.problems.base import replace_fields
 from gtrade.solution import status_names
 from tests.problems.test_almgren_chriss import ODD
-from tests.solvers.test_almgren_chriss import CLOSED_FORM, batch, dense_optimum, solve
+from tests.solvers.test_almgren_chriss import (
+    CLOSED_FORM,
+    COEFFICIENTS,
+    batch,
+    dense_optimum,
+    solve,
+)
 
 BASE = {**ODD, "num_periods": 6}
 VOLUMES = np.array([900.0, 300.0, 150.0, 200.0, 500.0, 1100.0])
@@ -20,8 +26,9 @@ VOLUMES = np.array([900.0, 300.0, 150.0, 200.0, 500.0, 1100.0])
 def quadratic(problem):
     """Return matrix and costs of the objective in the trades, without constants."""
     num = problem.num_periods
-    costs = np.asarray(problem.impact_coefficients - problem.permanent_impact / 2)
-    risk = float(problem.risk_aversion * problem.volatility**2 * problem.period_length)
+    costs = np.asarray(COEFFICIENTS(problem)) - float(problem.permanent_impact) / 2
+    risk = float(problem.risk_aversion) * float(problem.volatility) ** 2
+    risk *= float(problem.horizon) / num
     after = np.triu(np.ones((num, num)), 1)  # holdings from trades
     return np.diag(costs) + risk * after.T @ after
 
@@ -64,14 +71,13 @@ def test_volume_profiles_agree_with_dense_algebra(in_float64, lam):
     assert plan.holdings[-1] == 0
 
 
-def test_without_risk_and_permanent_impact_volumes_are_followed(x64):
+def test_without_risk_and_permanent_impact_volumes_are_followed(in_float64):
     numbers = {**BASE, "risk_aversion": 0.0, "permanent_impact": 0.0}
     for extra in ({}, {"impact_exponent": 0.6}, {"impact_exponent": 1.7}):
         problem, plan = solve(**{**numbers, "volumes": VOLUMES, **extra})
         wanted = 700 * VOLUMES / VOLUMES.sum()
-        rtol = 1e-12 if x64 else 1e-5
-        np.testing.assert_allclose(plan.trades, wanted, rtol=rtol)
-        np.testing.assert_allclose(problem.volume_trades, wanted, rtol=rtol)
+        np.testing.assert_allclose(plan.trades, wanted, rtol=1e-12)
+        np.testing.assert_allclose(problem.volume_trades, wanted, rtol=1e-12)
 
 
 def test_even_volumes_change_nothing(in_float64):
@@ -87,13 +93,14 @@ def test_profiles_last_thousands_of_e_foldings(in_float64):
     volumes = np.random.default_rng(0).uniform(0.5, 2, 400)
     for extra in ({}, {"volumes": volumes}, {"impact_exponent": 1.0}):
         problem, plan = solve(**{**numbers, **extra})
-        np.testing.assert_allclose(plan.trades.sum(), 700, rtol=1e-12)
-        costs = problem.impact_coefficients - problem.permanent_impact / 2
+        np.testing.assert_allclose(np.sum(plan.trades), 700, rtol=1e-12)
+        costs = np.asarray(COEFFICIENTS(problem)) - 0.02 / 2
         risk = 1e9 * 1.7**2 * 3 / 400
-        held, later = np.asarray(plan.holdings), costs[1:] * plan.trades[1:]
+        held, trades = np.asarray(plan.holdings), np.asarray(plan.trades)
+        later = costs[1:] * trades[1:]
         # Far from the end what is left shrinks by about A / (b + A) a period.
         assert 0 < held[1] < 1e-5 * 700
-        first = costs[0] * plan.trades[0] - later[0]
+        first = costs[0] * trades[0] - later[0]
         np.testing.assert_allclose(first, risk * held[1], rtol=1e-10)
 
 
@@ -128,19 +135,18 @@ def test_caps_that_just_suffice_are_all_full(x64):
 
 
 def test_too_little_room_is_invalid(in_float64):
-    rates = jnp.asarray([0.1, 0.3])
-
-    @jax.jit
-    @jax.vmap
-    def plans(rate):
-        problem = gtrade.AlmgrenChriss(
-            **BASE, volumes=jnp.asarray(VOLUMES), max_participation=rate
-        )
-        return CLOSED_FORM.solve(problem)
-
-    found = plans(rates)
-    assert status_names(found.status).tolist() == ["invalid_input", "converged"]
-    assert np.isnan(found.value.trades[0]).all()
+    rates = jnp.asarray([0.1, 0.3, 0.2, 0.5, 0.6])
+    problems = gtrade.make_batch(
+        gtrade.AlmgrenChriss, **BASE, volumes=VOLUMES, max_participation=np.ones(5)
+    )
+    found = gtrade.solve_batch(
+        replace_fields(problems, max_participation=rates), CLOSED_FORM
+    )
+    is_enough = 3150 * np.asarray(rates) > 700
+    assert is_enough.tolist() == [False, True, False, True, True]
+    assert ((status_names(found.status) == "converged") == is_enough).all()
+    assert (status_names(found.status)[~is_enough] == "invalid_input").all()
+    assert np.isnan(found.value.trades[~is_enough]).all()
 
 
 def test_caps_that_do_not_bind_change_nothing(in_float64):
@@ -179,15 +185,16 @@ def test_gradients_match_finite_differences(in_float64, extra):
     names += ["impact_exponent"] if "impact_exponent" in extra else []
 
     @jax.jit
+    @jax.value_and_grad
     def value(numbers):
         problem = replace_fields(base, **numbers)
         return (weights * CLOSED_FORM.solve(problem).value.trades ** 2).sum()
 
     numbers = {name: getattr(base, name) for name in names}
-    found = jax.jit(jax.grad(value))(numbers)
+    _, found = value(numbers)
     for name, x in numbers.items():
         step = 1e-5 * x
-        high, low = (value({**numbers, name: x + s}) for s in (step, -step))
+        high, low = (value({**numbers, name: x + s})[0] for s in (step, -step))
         wanted = (high - low) / (2 * step)
         np.testing.assert_allclose(found[name], wanted, rtol=1e-5, err_msg=name)
 

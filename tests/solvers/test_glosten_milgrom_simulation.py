@@ -38,7 +38,8 @@ def simulated(numbers, num_paths, num_trades=0, seed=0):
     game = GlostenMilgrom(**numbers)
     solver = GlostenMilgromMonteCarlo(num_paths=num_paths, num_trades=num_trades)
     solution = gtrade.solve(game, solver, key=jax.random.key(seed))
-    return gtrade.verify(game, solution, solver=solver), solution
+    columns = gtrade.verify(game, solution, solver=solver, arrays=AVERAGES)
+    return columns, solution
 
 
 @pytest.mark.parametrize(("numbers", "num_trades"), [(TWO, 4), (MANY, 0)])
@@ -49,15 +50,6 @@ def test_means_are_within_five_errors(in_float64, numbers, num_trades):
     names = ["bids", "asks", "beliefs", "final_bid", "final_ask"]
     if numbers is TWO:
         names += [*AVERAGES, "dealer_profit"]
-    exact = gtrade.solve(
-        GlostenMilgrom(**numbers), GlostenMilgromClosedForm(num_trades=num_trades)
-    )
-    columns |= gtrade.verify(
-        GlostenMilgrom(**numbers),
-        exact,
-        solver=GlostenMilgromClosedForm(num_trades=num_trades),
-        arrays=AVERAGES,
-    )
     for name in names:
         mean, error = columns[f"{name}_mc"], columns[f"{name}_se"]
         assert mean.shape == error.shape == columns[name].shape
@@ -102,25 +94,27 @@ def test_a_wrong_closed_form_would_be_noticed(in_float64):
 
 
 def test_everybody_informed(in_float64):
-    numbers = TWO | {"informed_fraction": 1.0, "orders": ["buy", "buy"]}
-    columns, solution = simulated(numbers, 1000, 2)
+    numbers = TWO | {"informed_fraction": 1.0, "orders": ["buy"] * 4}
+    columns, solution = simulated(numbers, 1000, 4)
     assert str(status_names(solution.status)) == "completed"
     assert np.isnan(columns["final_bid_mc"])
-    assert columns["asks_mc"].tolist() == [110, 110]
+    assert columns["asks_mc"].tolist() == [110] * 4
     assert columns["bids_mc"][0] == 90
-    assert np.isnan(columns["bids_mc"][1])  # nobody sells what is known to be worth it
-    assert columns["beliefs_mc"][1:].tolist() == [1, 1]
-    assert columns["expected_spreads_mc"].tolist() == [20, 0, 0]
+    # Nobody sells what is known to be worth it.
+    assert np.isnan(columns["bids_mc"][1:]).all()
+    assert columns["beliefs_mc"][1:].tolist() == [1] * 4
+    assert columns["expected_spreads_mc"].tolist() == [20, 0, 0, 0, 0]
 
 
 def test_where_the_closed_form_has_no_answer(in_float64):
-    numbers = TWO | {"informed_fraction": 1.0, "orders": ["buy", "sell"]}
-    columns, solution = simulated(numbers, 100, 2)
+    numbers = TWO | {"informed_fraction": 1.0, "orders": ["buy", "sell"] * 2}
+    columns, solution = simulated(numbers, 100, 4)
     assert str(status_names(solution.status)) == "invalid_input"
     simulated_names = [n for n in columns if n.endswith(("_mc", "_se"))]
     assert len(simulated_names) == 20
     assert all(np.isnan(columns[n]).all() for n in simulated_names)
-    _, solution = simulated(MANY | {"buy_probability": 0.0, "orders": []}, 100)
+    failing = {"buy_probability": 0.0, "orders": ["pass", "sell", "pass"]}
+    _, solution = simulated(MANY | failing, 100)
     assert str(status_names(solution.status)) == "degenerate"
 
 
@@ -139,14 +133,14 @@ def test_numbers_of_paths_are_swept_in_one_compilation(monkeypatch):
     assert solution.num_steps.tolist() == [100, 1000, 1000]
     error = solution.value.standard_error["asks"][:, 0]
     assert error[0] > 2 * error[1]
-    # Lanes have keys of their own, and each is what it is alone.
+    # Lanes have keys of their own, and each is what it is beside others.
     assert solution.value.mean["asks"][1, 0] != solution.value.mean["asks"][2, 0]
-    one = gtrade.solve(
-        GlostenMilgrom(**TWO), GlostenMilgromMonteCarlo(num_paths=1000), key=keys[1]
-    )
+    others = replace_fields(solvers, num_paths=jnp.array([5000, 1000, 10]))
+    again = gtrade.solve_batch(games, others, keys=keys[jnp.array([2, 1, 0])])
     np.testing.assert_allclose(
-        solution.value.mean["asks"][1], one.value.mean["asks"], rtol=1e-5
+        solution.value.mean["asks"][1], again.value.mean["asks"][1], rtol=1e-5
     )
+    assert program.num_compilations == 1
 
 
 def test_refusals():
