@@ -13,6 +13,7 @@ from tests.references.almgren_chriss import portfolio_schedule
 from tests.solvers.portfolios import THREE, make, market, random
 
 SOLVER = gtrade.PortfolioClosedForm()
+MOMENTS = jax.jit(lambda problem, n: (problem.expected_cost(n), problem.variance(n)))
 
 
 def solve(problem):
@@ -25,7 +26,7 @@ def trades_of(**changes):
     return np.array(solve(make(**changes)).value.trades)
 
 
-@pytest.mark.parametrize("num_periods", [1, 2, 6])
+@pytest.mark.parametrize("num_periods", [1, 6])
 def test_agrees_with_a_dense_program(in_float64, num_periods):
     solution = solve(make(num_periods))
     shares, aversion = THREE["shares"], THREE["risk_aversion"]
@@ -71,20 +72,21 @@ def test_one_asset_is_the_published_example(
     value = solve(problem).value
     atol = 6e-4 if risk_aversion == 1e-6 else 0.06
     np.testing.assert_allclose(value.holdings[1:-1, 0] / 1e3, left, atol=atol)
-    np.testing.assert_allclose(problem.expected_cost(value.trades) / 1e6, mean, 1e-4)
-    np.testing.assert_allclose(problem.variance(value.trades) / 1e12, variance, 2e-3)
+    found = MOMENTS(problem, value.trades)
+    np.testing.assert_allclose(found[0] / 1e6, mean, 1e-4)
+    np.testing.assert_allclose(found[1] / 1e12, variance, 2e-3)
     kappa = 2 * np.arcsinh(np.sqrt(risk_aversion * 0.95**2 / 2.375e-6) / 2)
     np.testing.assert_allclose(value.decay_rates, kappa, rtol=1e-12)
 
 
 def test_unconnected_assets_are_sold_like_single_ones(in_float64):
-    sizes = {"shares": np.array([1e6, -2e5, 3.0]), "fixed_cost": None}
+    sizes = {"shares": np.array([1e6, -2e5, 3.0]), "fixed_cost": np.zeros(3)}
     diagonals = {
         "covariance": np.array([0.9, 0.0, 4e3]),
         "permanent_impact": np.array([2.5e-7, 0.0, -1e-3]),
         "temporary_impact": np.array([2.5e-6, 1e-5, 7.0]),
     }
-    numbers = {"horizon": 5.0, "num_periods": 7, "risk_aversion": 1e-6}
+    numbers = {"horizon": 5.0, "num_periods": 5, "risk_aversion": 1e-6}
     matrices = {name: np.diag(x) for name, x in diagonals.items()}
     together = solve(
         gtrade.AlmgrenChrissPortfolio(**sizes, **numbers, **matrices)
@@ -92,7 +94,7 @@ def test_unconnected_assets_are_sold_like_single_ones(in_float64):
     for i in range(3):
         alone = {name: x[i : i + 1, None] for name, x in diagonals.items()}
         one = gtrade.AlmgrenChrissPortfolio(
-            shares=sizes["shares"][i : i + 1], **numbers, **alone
+            **{name: x[i : i + 1] for name, x in sizes.items()}, **numbers, **alone
         )
         value = solve(one).value
         for name in ("trades", "holdings"):
@@ -189,7 +191,7 @@ def test_relabelling_mixing_and_scaling(in_float64):
     # Any invertible mix of the assets: x -> M x, matrices -> M^-T . M^-1.
     mix = np.array([[1.0, 0.5, 0.0], [-0.2, 2.0, 0.3], [0.0, 0.1, 0.7]])
     _, square = turned(np.linalg.inv(mix).T)
-    mixed = trades_of(shares=mix @ THREE["shares"], fixed_cost=None, **square)
+    mixed = trades_of(shares=mix @ THREE["shares"], fixed_cost=np.zeros(3), **square)
     np.testing.assert_allclose(mixed, base @ mix.T, atol=1e-9)
 
     shares = np.array(THREE["shares"])
@@ -218,7 +220,8 @@ def test_nothing_to_sell_is_nothing_to_trade(in_float64):
 
 
 def test_immense_risk_aversion_sells_all_at_once(x64):
-    value = solve(make(50, risk_aversion=1e12)).value
+    # Over six periods, hyperbolic functions of up to 870 (in float32, 150).
+    value = solve(make(risk_aversion=1e60 if x64 else 1e12)).value
     np.testing.assert_allclose(value.trades[0], THREE["shares"], rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(value.holdings[1:], 0, atol=1e-3)
     assert np.isfinite(value.trades).all()
@@ -252,7 +255,7 @@ def test_a_hundred_assets(in_float64):
     np.testing.assert_allclose(np.array(other.trades) / size, wanted / size, atol=1e-11)
 
 
-def test_a_batch_is_its_portfolios_whatever_the_neighbours(x64):
+def test_a_batch_is_its_portfolios_whatever_the_neighbours(in_float64):
     columns = {
         "risk_aversion": np.array([0.0, 2e-3, 1.0, 2e-3]),
         "covariance": np.stack([THREE["covariance"]] * 4),
@@ -272,7 +275,7 @@ def test_a_batch_is_its_portfolios_whatever_the_neighbours(x64):
     for i in (0, 2):
         alone = solve(make(**{n: x[i] for n, x in columns.items()})).value
         np.testing.assert_allclose(
-            solution.value.trades[i], alone.trades, rtol=1e-4, atol=1e-9 if x64 else 0.1
+            solution.value.trades[i], alone.trades, rtol=1e-4, atol=1e-9
         )
 
 
@@ -289,8 +292,7 @@ def loss(shares, impact, risk):
     return (holdings**3).sum() + (jnp.sin(trades)).sum()
 
 
-GRADIENTS = jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
-LOSS = jax.jit(loss)
+LOSS = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))
 
 
 @pytest.mark.parametrize("aversion", [0.0, 0.5])
@@ -301,7 +303,7 @@ def test_derivatives(in_float64, aversion, are_alike):
     impact = np.eye(3) if are_alike else np.array([[2, 0.3, 0], [0.3, 1, 0], [0, 0, 3]])
     risk = aversion * (np.eye(3) if are_alike else np.diag([1.0, 2, 0]) + 0.1)
     given = [jnp.asarray(x, float) for x in (rng.normal(size=3), impact, risk)]
-    found = GRADIENTS(*given)
+    base, found = LOSS(*given)
     for place, slope in enumerate(found):
         assert np.isfinite(slope).all()
         change = rng.normal(size=slope.shape)
@@ -312,11 +314,11 @@ def test_derivatives(in_float64, aversion, are_alike):
         up[place] = given[place] + step * change
         if aversion == 0 and place == 2:
             up[place] = given[place] + 2e-4 * step * change
-            quotient = (LOSS(*up) - LOSS(*given)) / (2e-4 * step)
+            quotient = (LOSS(*up)[0] - base) / (2e-4 * step)
             np.testing.assert_allclose((slope * change).sum(), quotient, rtol=1e-4)
             continue
         down[place] = given[place] - step * change
-        quotient = (LOSS(*up) - LOSS(*down)) / (2 * step)
+        quotient = (LOSS(*up)[0] - LOSS(*down)[0]) / (2 * step)
         np.testing.assert_allclose(
             (slope * change).sum(), quotient, rtol=1e-6, atol=1e-8
         )
@@ -335,6 +337,6 @@ def test_derivatives_through_the_solver(in_float64):
         return mean + problem.risk_aversion * problem.variance(trades)
 
     # At the aversion of the objective its slope in the aversion that is acted on is 0.
-    scale = problem.variance(solve(problem).value.trades)
+    scale = MOMENTS(problem, solve(problem).value.trades)[1]
     assert abs(slope(problem.risk_aversion)) < 1e-9 * scale
     assert slope(2 * problem.risk_aversion) > 1e-4 * scale

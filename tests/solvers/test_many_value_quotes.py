@@ -98,7 +98,7 @@ def test_random_markets(in_float64):
         values=values,
         prior=priors,
     )
-    found = gtrade.solve_batch(games, SOLVER).value
+    found = jax.tree.map(np.asarray, gtrade.solve_batch(games, SOLVER).value)
     for i in range(number):
         bid, ask, _, _ = consistent_quotes(values[i], priors[i], a[i], gb[i], gs[i])
         np.testing.assert_allclose(found.bids[i, 0], bid, rtol=1e-11, atol=1e-12)
@@ -114,30 +114,39 @@ def test_random_markets(in_float64):
     assert (means <= found.asks[:, 0] + slack).all()
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.1])
-@pytest.mark.parametrize("a", [0.3, 0.37])
-def test_who_is_indifferent_passes(x64, scale, a):
+def test_who_is_indifferent_passes(x64):
     """After a buy too many the bid is the middle value, by symmetry, and no sell.
 
     A sell would take the buy back if only the lowest value sells: then beliefs are
     symmetric. Where no noise passes, a pass proves the middle value.
     """
-    values = scale * np.array([90.0, 100.0, 110.0])
-    for extra in range(0, 40, 13):
-        orders = [1, -1] * extra + [1, 0]
-        prior = [0.25, 0.5, 0.25]
-        game = make(a, 0.5, 0.5, orders, values=values, prior=prior)
-        value = solve(game)
-        middle = np.asarray(game.values)[1]
-        np.testing.assert_array_equal(value.bids[-2], middle)
-        np.testing.assert_allclose(value.beliefs[-1], [0, 1, 0], atol=1e-12)
-        mirror = make(a, 0.5, 0.5, [-x for x in orders], values=values, prior=prior)
-        np.testing.assert_array_equal(solve(mirror).asks[-2], middle)
-        np.testing.assert_allclose(solve(mirror).beliefs[-1], [0, 1, 0], atol=1e-12)
+    cases = list(itertools.product([1.0, 0.1], [0.3, 0.37], range(0, 40, 13), [1, -1]))
+    scales, fractions, extras, sides = map(np.array, zip(*cases, strict=True))
+    orders = [[1, -1] * extra + [1, 0] + [1, -1] * (39 - extra) for extra in extras]
+    games = gtrade.make_batch(
+        GlostenMilgrom,
+        informed_fraction=fractions,
+        buy_probability=0.5,
+        sell_probability=0.5,
+        orders=sides[:, None] * np.array(orders),
+        values=scales[:, None] * np.array([90.0, 100.0, 110.0]),
+        prior=np.tile([0.25, 0.5, 0.25], (len(cases), 1)),
+    )
+    solution = gtrade.solve_batch(games, SOLVER)
+    assert (status_names(solution.status) == "converged").all()
+    bids, asks, beliefs = map(
+        np.asarray,
+        (solution.value.bids, solution.value.asks, solution.value.beliefs),
+    )
+    for i, (_, _, extra, side) in enumerate(cases):
+        quotes, passed = bids if side == 1 else asks, 2 * extra + 1
+        assert quotes[i, passed] == games.values[i, 1]
+        wanted = np.tile([0, 1, 0], (80 - passed, 1))
+        np.testing.assert_allclose(beliefs[i, passed + 1 :], wanted, atol=1e-12)
 
 
 def test_verification_agrees_on_who_is_indifferent(in_float64):
-    orders = [1, 0, -1, 1, 1, -1, 0, -1, -1, 1, 0, 1]
+    orders = [1, 0, -1, 1, 1, -1, 0, -1, -1, 1, 0]
     values = [-2.0, -1.0, 0.0, 1.0, 2.0]
     game = make(0.3, 0.4, 0.4, orders, values=values, prior=[0.1, 0.2, 0.4, 0.2, 0.1])
     evidence = gtrade.verify(game, gtrade.solve(game, SOLVER))
@@ -145,12 +154,12 @@ def test_verification_agrees_on_who_is_indifferent(in_float64):
     assert evidence["zero_profit_residual"] < 1e-12
 
 
-def test_two_values_are_the_simpler_model(x64):
+def test_two_values_are_the_simpler_model(in_float64):
     orders = [1, -1, 0, 1, 1, -1, -1, -1]
     numbers = {"informed_fraction": 0.35, "buy_probability": 0.3, "orders": orders}
     two = solve(GlostenMilgrom(low=-1.0, high=4.0, prior_high=0.3, **numbers))
     many = solve(GlostenMilgrom(values=[-1.0, 4.0], prior=[0.7, 0.3], **numbers))
-    tolerance = {"rtol": 1e-12 if x64 else 2e-5, "atol": 1e-13 if x64 else 2e-6}
+    tolerance = {"rtol": 1e-12, "atol": 1e-13}
     np.testing.assert_allclose(many.bids, two.bids, **tolerance)
     np.testing.assert_allclose(many.asks, two.asks, **tolerance)
     np.testing.assert_allclose(many.spreads, two.spreads, **tolerance)
@@ -159,7 +168,7 @@ def test_two_values_are_the_simpler_model(x64):
 
 def test_a_pass_is_news(in_float64):
     """Between the quotes the informed pass: values there gain."""
-    value = solve(make(0.5, 0.3, 0.3, [0, 0, 0, 0]))
+    value = solve(make(0.5, 0.3, 0.3, [0] * len(PATH)))
     middle = np.asarray(value.beliefs)[:, 2]
     assert (np.diff(middle) > 0).all()
     assert (np.diff(value.spreads) < 0).all()
@@ -177,7 +186,7 @@ def test_beliefs_and_prices_are_martingales(in_float64):
         prior=PRIOR,
         orders=paths,
     )
-    value = gtrade.solve_batch(games, SOLVER).value
+    value = jax.tree.map(np.asarray, gtrade.solve_batch(games, SOLVER).value)
     noise = {1: 0.3, 0: 0.25, -1: 0.45}
     mean, total, profit = np.zeros(5), 0.0, 0.0
     for i, path in enumerate(paths):
@@ -201,13 +210,14 @@ def test_markets_without_noise_on_one_side(x64, values):
     quotes = {}
     for gb, gs in ((0.0, 0.5), (0.5, 0.0), (0.0, 0.0)):
         value = solve(
-            make(0.4, gb, gs, values=values, prior=[0.2, 0.3, 0.5]), "degenerate"
+            make(0.4, gb, gs, [0] * 3, values=values, prior=[0.2, 0.3, 0.5]),
+            "degenerate",
         )
         quotes[gb, gs] = float(value.bids[0]), float(value.asks[0])
     assert quotes[0.0, 0.5][1] == quotes[0.0, 0.0][1] == values[2]
     assert quotes[0.5, 0.0][0] == quotes[0.0, 0.0][0] == values[0]
     # The other side is the one it has with noise.
-    sound = solve(make(0.4, 0.5, 0.5, values=values, prior=[0.2, 0.3, 0.5]))
+    sound = solve(make(0.4, 0.5, 0.5, [1, -1, 1], values=values, prior=[0.2, 0.3, 0.5]))
     np.testing.assert_allclose(quotes[0.0, 0.5][0], sound.bids[0], rtol=1e-6)
     np.testing.assert_allclose(quotes[0.5, 0.0][1], sound.asks[0], rtol=1e-6)
 
@@ -226,16 +236,16 @@ def test_a_failing_side_is_the_limit_of_little_noise(in_float64):
 def test_nobody_buys_where_the_market_fails(x64, a):
     """What the informed with the highest value do, at an ask of as much, is pass."""
     numbers = {"values": [1.0, 2.0, 4.0], "prior": [0.2, 0.3, 0.5]}
-    game = make(a, 0.0, 0.5, [0, 0], **numbers)
+    game = make(a, 0.0, 0.5, [0, 0, 0], **numbers)
     value = solve(game, "degenerate")
-    assert value.asks.tolist() == [4] * 3
+    assert value.asks.tolist() == [4] * 4
     if a == 1:
-        assert value.bids.tolist() == [1] * 3
+        assert value.bids.tolist() == [1] * 4
         np.testing.assert_allclose(
-            value.beliefs, np.tile(numbers["prior"], (3, 1)), rtol=1e-6
+            value.beliefs, np.tile(numbers["prior"], (4, 1)), rtol=1e-6
         )
     for last in (1, -1):
-        game = make(a, 0.0, 0.5, [0, last], **numbers)
+        game = make(a, 0.0, 0.5, [0, 0, last], **numbers)
         is_possible = last == -1 and a < 1
         status = gtrade.solve(game, SOLVER).status
         wanted = "degenerate" if is_possible else "invalid_input"
@@ -243,11 +253,12 @@ def test_nobody_buys_where_the_market_fails(x64, a):
 
 
 def test_nobody_informed_and_equal_values(x64):
-    value = solve(make(0.0, orders=[1, -1, 0]))
+    value = solve(make(0.0, orders=PATH))
     np.testing.assert_array_equal(value.spreads, 0)
     np.testing.assert_allclose(value.asks, VALUES @ PRIOR, rtol=1e-6)
-    value = solve(make(0.4, orders=[1, -1], values=[3.0] * 3, prior=[0.2, 0.3, 0.5]))
-    assert value.asks.tolist() == value.bids.tolist() == [3] * 3
+    game = make(0.4, orders=[1, -1, 1], values=[3.0] * 3, prior=[0.2, 0.3, 0.5])
+    value = solve(game)
+    assert value.asks.tolist() == value.bids.tolist() == [3] * 4
 
 
 def test_a_known_value_stays_known(x64):
@@ -273,7 +284,7 @@ def test_near_certainty_loses_nothing(in_float64):
     np.testing.assert_allclose(found.asks, wanted.asks, rtol=1e-9)
 
 
-def test_a_batch_is_its_games_whatever_the_neighbours(x64):
+def test_a_batch_is_its_games_whatever_the_neighbours(in_float64):
     priors = np.array([PRIOR, np.full(5, np.nan), PRIOR[::-1], PRIOR * 2])
     games = gtrade.make_batch(
         GlostenMilgrom,
@@ -294,26 +305,31 @@ def test_a_batch_is_its_games_whatever_the_neighbours(x64):
         np.testing.assert_allclose(
             getattr(many.value, name)[2],
             getattr(one, name),
-            rtol=1e-12 if x64 else 1e-5,
+            rtol=1e-12,
         )
+
+
+@jax.jit
+@jax.value_and_grad
+def quotes_and_beliefs(numbers, game):
+    value = SOLVER.solve(replace_fields(game, **numbers)).value
+    return (value.asks**2).sum() + value.spreads.sum() + value.beliefs[-1, 1]
 
 
 @pytest.mark.parametrize("name", ["values", "prior", "informed_fraction"])
 def test_gradients_match_differences(in_float64, name):
-    game = make(orders=[1, 0, -1])
-
-    def total(x):
-        value = SOLVER.solve(replace_fields(game, **{name: x})).value
-        return (value.asks**2).sum() + value.spreads.sum() + value.beliefs[-1, 1]
-
-    x, step = getattr(game, name), 1e-7
-    direction = jnp.ones_like(x)
-    if x.ndim:
-        direction = jnp.array([1.0, -2.0, 0.5, 1.5, -1.0])
-    compiled = jax.jit(jax.value_and_grad(total))
-    rise = compiled(x + step * direction)[0] - compiled(x - step * direction)[0]
-    slope = (compiled(x)[1] * direction).sum()
-    np.testing.assert_allclose(slope, rise / (2 * step), rtol=1e-5)
+    game, step = make(orders=[1, 0, -1]), 1e-7
+    numbers = {
+        n: np.asarray(getattr(game, n))
+        for n in ("values", "prior", "informed_fraction")
+    }
+    direction = np.array([1.0, -2.0, 0.5, 1.5, -1.0]) if numbers[name].ndim else 1.0
+    low, high = (
+        quotes_and_beliefs(numbers | {name: numbers[name] + s * direction}, game)[0]
+        for s in (-step, step)
+    )
+    slope = (quotes_and_beliefs(numbers, game)[1][name] * direction).sum()
+    np.testing.assert_allclose(slope, (high - low) / (2 * step), rtol=1e-5)
 
 
 def test_one_quote_is_a_cumulative_sum_and_a_maximum(in_float64):
@@ -322,6 +338,6 @@ def test_one_quote_is_a_cumulative_sum_and_a_maximum(in_float64):
     values = np.sort(rng.normal(size=1000))
     prior = rng.dirichlet(np.ones(1000))
     game = make(0.3, values=values, prior=prior)
-    quotes = elastic_quotes(game, jnp.log(game.initial_beliefs))
+    quotes = jax.jit(lambda g: elastic_quotes(g, jnp.log(g.initial_beliefs)))(game)
     bid, ask, _, _ = consistent_quotes(values, prior, 0.3, 0.3, 0.45)
     np.testing.assert_allclose([quotes.bid, quotes.ask], [bid, ask], rtol=1e-11)
