@@ -11,6 +11,7 @@ from gtrade.simulation.almgren_chriss import ExecutionSampler
 from gtrade.solution import status_names
 from tests.problems.test_almgren_chriss import ODD, PUBLISHED, VOLUMES, shortfall
 
+OUTCOMES = jax.jit(lambda sampler, shocks: sampler.outcomes(shocks))
 NAMES = ("expected_cost", "variance", "value_at_risk", "conditional_value_at_risk")
 
 
@@ -22,7 +23,7 @@ def test_paths_follow_the_definition(x64, extra, side):
     shocks = np.random.default_rng(1).normal(size=(4, 7))
     dtype = problem.shares.dtype
     sampler = ExecutionSampler(problem, jnp.asarray(trades, dtype))
-    found = sampler.outcomes(jnp.asarray(shocks, dtype))["shortfall"]
+    found = OUTCOMES(sampler, jnp.asarray(shocks, dtype))["shortfall"]
     wanted = [shortfall({**ODD, **extra}, trades, x) for x in shocks.T]
     # Against the mean: paths lie on both sides of zero.
     atol = (1e-12 if x64 else 1e-5) * np.abs(wanted).max()

@@ -8,6 +8,8 @@ from gtrade.simulation.almgren_chriss_portfolio import PortfolioSampler
 from tests.references.almgren_chriss import portfolio_shortfall
 from tests.solvers.portfolios import THREE, make, market
 
+OUTCOMES = jax.jit(lambda sampler, shocks: sampler.outcomes(shocks)["shortfall"])
+
 
 def trades():
     rng = np.random.default_rng(0)
@@ -18,7 +20,7 @@ def trades():
 def test_shortfalls_follow_from_fills(x64):
     sampler = PortfolioSampler(make(), jnp.asarray(trades(), make().shares.dtype))
     shocks = jax.random.normal(jax.random.key(0), (6, 3, 4), sampler.trades.dtype)
-    found = sampler.outcomes(shocks)["shortfall"]
+    found = OUTCOMES(sampler, shocks)
     # The reference maps shocks by a triangular root, the sampler by the symmetric one.
     variances, vectors = np.linalg.eigh(np.array(THREE["covariance"]))
     root = vectors * np.sqrt(variances) @ vectors.T
@@ -43,6 +45,8 @@ def test_singular_covariances_have_a_root(in_float64):
     sampler = PortfolioSampler(problem, jnp.asarray(hedged))
     shocks = sampler.draw(jax.random.key(1), jnp.arange(50, dtype=jnp.uint32))
     assert shocks.shape == (6, 3, 50)
-    shortfalls = sampler.outcomes(shocks)["shortfall"]
-    cost = problem.expected_cost(jnp.asarray(hedged))
+    shortfalls = OUTCOMES(sampler, shocks)
+    cost = jax.jit(lambda problem, n: problem.expected_cost(n))(
+        problem, jnp.asarray(hedged)
+    )
     np.testing.assert_allclose(shortfalls, cost, rtol=1e-6)

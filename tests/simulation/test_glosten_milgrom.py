@@ -109,14 +109,14 @@ def test_paths_replayed_by_hand(in_float64):
         np.testing.assert_allclose(found["profit"][path], profit, rtol=1e-11)
 
 
-def test_draws_are_those_of_the_path(x64):
+def test_draws_are_those_of_the_path(in_float64):
     sampler = arrivals(MANY)
     key = jax.random.key(3)
     draw = jax.jit(simulate, static_argnums=2)
     few, many = draw(sampler, key, 5), draw(sampler, key, 40)
     for name, outcome in few.items():
         np.testing.assert_allclose(outcome, many[name][..., :5], rtol=1e-5, atol=1e-6)
-        assert outcome.dtype == (np.float64 if x64 else np.float32)
+        assert outcome.dtype == np.float64
     paths = TradePaths(GlostenMilgrom(**TWO), 3)
     few, many = draw(paths, key, 5), draw(paths, key, 40)
     for name, outcome in few.items():

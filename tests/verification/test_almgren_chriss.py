@@ -73,10 +73,10 @@ def test_the_gap_bounds_what_is_lost(in_float64, extra):
 
 
 def test_rows_hold_what_they_say(in_float64):
-    problems = batch(risk_aversion=np.array([0.4]), confidence=0.975)
+    problems = batch(confidence=0.975)
     solution = gtrade.solve_batch(problems, gtrade.AlmgrenChrissClosedForm())
     found = gtrade.verify(problems, solution, arrays=("times", "period_costs"))
-    row = {name: x[0] for name, x in found.items()}
+    row = {name: x[2] for name, x in found.items()}
     std, z = np.sqrt(row["variance"]), scipy.stats.norm.ppf(0.975)
     np.testing.assert_allclose(row["value_at_risk"], row["expected_cost"] + z * std)
     # The mean beyond the quantile, integrated from the normal distribution.

@@ -34,9 +34,13 @@ def random_trades(seed=2):
     return trades + (SHARES - trades.sum(axis=0)) / 6
 
 
+def measured(problem, solution):
+    return gtrade.verify(problem, solution, arrays=("times", "risks"))
+
+
 def test_the_gap_is_what_the_optimum_saves(in_float64):
     trades = random_trades()
-    found = gtrade.verify(make(), answer(trades), arrays=("times", "risks"))
+    found = measured(make(), answer(trades))
     mean, variance = portfolio_moments(trades, MARKET)
     bare, _ = portfolio_moments(trades, BARE)
     best = portfolio_moments(portfolio_schedule(SHARES, 6, MARKET, AVERSION), BARE)
@@ -69,7 +73,7 @@ def test_the_gap_is_what_the_optimum_saves(in_float64):
 @pytest.mark.parametrize("num_periods", [1, 2, 6])
 def test_an_optimum_leaves_nothing_to_gain(in_float64, num_periods):
     problem = make(num_periods)
-    found = gtrade.verify(problem, gtrade.solve(problem, SOLVER))
+    found = measured(problem, gtrade.solve(problem, SOLVER))
     assert 0 <= found["optimality_gap"] < 1e-20 * found["objective"]
     assert found["first_order_residual"] < 1e-14
     np.testing.assert_array_equal(found["holdings"][-1], 0)
@@ -79,7 +83,7 @@ def test_an_optimum_leaves_nothing_to_gain(in_float64, num_periods):
 def test_gaps_are_bounds_where_there_is_no_risk(in_float64):
     """Then the Hessian is the one that the bound leans on; immediate selling is bad."""
     problem = make(risk_aversion=0.0)
-    found = gtrade.verify(problem, answer(problem.immediate_trades))
+    found = measured(problem, answer(problem.immediate_trades))
     saved = found["immediate_cost"] - found["even_cost"]
     np.testing.assert_allclose(found["optimality_gap"], saved, rtol=1e-11)
     best, _ = portfolio_moments(portfolio_schedule(SHARES, 6, MARKET, 0.0), MARKET)
@@ -92,7 +96,7 @@ def test_fixed_costs_and_the_gap_bound_what_can_be_saved(in_float64):
 
     numbers = {**THREE, "shares": [300.0, 0.0, 0.0], "fixed_cost": [0.01, 0.2, 0.2]}
     problem = make(3, **{n: numbers[n] for n in ("shares", "fixed_cost")})
-    found = gtrade.verify(problem, gtrade.solve(problem, SOLVER))
+    found = measured(problem, gtrade.solve(problem, SOLVER))
     assert found["round_trip_cost"] > 0
     shares = np.array(numbers["shares"])
 
@@ -115,15 +119,15 @@ def test_answers_that_are_none(in_float64):
         answer(trades, Status.invalid_input),
         answer(trades, holdings=holdings),
     ):
-        found = gtrade.verify(make(), solution)
+        found = measured(make(), solution)
         assert all(np.isnan(x).all() for x in found.values())
-    assert np.isfinite(gtrade.verify(make(), answer(trades))["optimality_gap"])
+    assert np.isfinite(measured(make(), answer(trades))["optimality_gap"])
 
 
 def test_single_precision_answers_are_measured():
     problem = make()
     solution = gtrade.solve(problem, SOLVER)
-    found = gtrade.verify(problem, solution)
+    found = measured(problem, solution)
     mean, variance = portfolio_moments(np.array(solution.value.trades), MARKET)
     np.testing.assert_allclose(found["expected_cost"], mean, rtol=1e-5)
     np.testing.assert_allclose(found["variance"], variance, rtol=1e-4)
@@ -134,6 +138,6 @@ def test_single_precision_answers_are_measured():
 def test_small_holdings_keep_their_digits(aversion):
     """Where risk counts for all, what is left after the first period is tiny."""
     problem = make(risk_aversion=aversion)
-    found = gtrade.verify(problem, gtrade.solve(problem, SOLVER))
+    found = measured(problem, gtrade.solve(problem, SOLVER))
     assert 0 <= found["optimality_gap"] < 1e-9 * found["objective"]
     assert found["first_order_residual"] < 1e-5

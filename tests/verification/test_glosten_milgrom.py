@@ -29,17 +29,25 @@ MANY = {
 RESIDUALS = ("zero_profit_residual", "belief_residual", "curve_residual")
 
 
-def solved(numbers, num_trades=0):
+ARRAYS = ("mean_values", "expected_spreads", "expected_beliefs_low")
+
+
+def solved(numbers):
+    """Solve with averages over 30 trades where there are two values."""
     game = GlostenMilgrom(**numbers)
+    num_trades = 30 if game.is_two_valued else 0
     solver = GlostenMilgromClosedForm(num_trades=num_trades)
     return game, solver, gtrade.solve(game, solver)
 
 
+def measured(game, solver, solution):
+    return gtrade.verify(game, solution, solver=solver, arrays=ARRAYS)
+
+
 @pytest.mark.parametrize(("numbers", "num_trades"), [(TWO, 30), (MANY, 0)])
 def test_right_answers_pass(in_float64, numbers, num_trades):
-    game, solver, solution = solved(numbers, num_trades)
-    arrays = ("mean_values", "expected_spreads", "expected_beliefs_low")
-    columns = gtrade.verify(game, solution, solver=solver, arrays=arrays)
+    game, solver, solution = solved(numbers)
+    columns = measured(game, solver, solution)
     value = solution.value
     assert columns["zero_profit_residual"] < 1e-13
     assert columns["belief_residual"] < 1e-15
@@ -63,13 +71,14 @@ def test_right_answers_pass(in_float64, numbers, num_trades):
 
 def test_rates(in_float64):
     numbers = {"low": 90.0, "high": 110.0, "prior_high": 0.5, "informed_fraction": 0.3}
-    columns = gtrade.verify(*solved(numbers)[::2])
+    numbers["orders"] = [1, -1, 1, -1]
+    columns = measured(*solved(numbers))
     np.testing.assert_allclose(
         columns["information_rate_high"], 0.1857117625, rtol=1e-9
     )
     np.testing.assert_allclose(columns["information_rate_low"], 0.1857117625, rtol=1e-9)
     np.testing.assert_allclose(columns["decay_factor"], 0.9539392014, rtol=1e-9)
-    columns = gtrade.verify(*solved(TWO)[::2])
+    columns = measured(*solved(TWO))
     low, high = np.array([[0.7, 0.18, 0.12], [0.3, 0.18, 0.52]])
     np.testing.assert_allclose(
         columns["information_rate_high"], high @ np.log(high / low), rtol=1e-12
@@ -80,7 +89,7 @@ def test_rates(in_float64):
     np.testing.assert_allclose(
         columns["decay_factor"], np.sqrt(low * high).sum(), rtol=1e-12
     )
-    columns = gtrade.verify(*solved(TWO | {"buy_probability": 0.0})[::2])
+    columns = measured(*solved(TWO | {"buy_probability": 0.0}))
     assert columns["information_rate_high"] == np.inf
     assert np.isfinite(columns["information_rate_low"])
     assert columns["market_fails"].tolist() == [False, True]
@@ -102,7 +111,7 @@ def test_wrong_answers_do_not(in_float64, numbers, field, residual):
         wrong = getattr(solution.value, field).at[time].add(1e-3)
         value = replace_fields(solution.value, **{field: wrong})
         bad = replace_fields(solution, value=value)
-        columns = gtrade.verify(game, bad, solver=solver)
+        columns = measured(game, solver, bad)
         assert columns[residual] > 1e-4
 
 
@@ -110,13 +119,13 @@ def test_wrong_answers_do_not(in_float64, numbers, field, residual):
     "field", ["spreads", "beliefs_high", "beliefs_low", "uncertainties"]
 )
 def test_wrong_averages_do_not(in_float64, field):
-    game, solver, solution = solved(TWO, 30)
+    game, solver, solution = solved(TWO)
     curves = solution.value.curves
     wrong = replace_fields(
         curves, **{field: getattr(curves, field).at[17].multiply(1.01)}
     )
     value = replace_fields(solution.value, curves=wrong)
-    columns = gtrade.verify(game, replace_fields(solution, value=value), solver=solver)
+    columns = measured(game, solver, replace_fields(solution, value=value))
     assert columns["curve_residual"] > 1e-5
     assert columns["zero_profit_residual"] < 1e-13
 
@@ -124,44 +133,46 @@ def test_wrong_averages_do_not(in_float64, field):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"informed_fraction": 1.0, "orders": [1, 1]},
+        {"informed_fraction": 1.0, "orders": [1] * 4},
         {"informed_fraction": 0.0},
         {"prior_high": 1.0},
-        {"prior_high": 0.0, "orders": [-1]},
-        {"buy_probability": 0.0, "orders": [-1, 1, 1]},
-        {"buy_probability": 0.0, "sell_probability": 0.0, "orders": [0, 1]},
+        {"prior_high": 0.0, "orders": [-1] * 4},
+        {"buy_probability": 0.0, "orders": [-1, 1, 1, 1]},
+        {"buy_probability": 0.0, "sell_probability": 0.0, "orders": [0, 1, 1, 1]},
         {"informed_fraction": 0.0, "buy_probability": 0, "sell_probability": 0,
-         "orders": [0]},
+         "orders": [0] * 4},
         {"high": -3.0},
         {"orders": []},
     ],
 )  # fmt: skip
 def test_edge_cases_leave_no_residual(in_float64, changes):
-    columns = gtrade.verify(*solved(TWO | changes, 10)[::2])
+    columns = measured(*solved(TWO | changes))
     assert [columns[name] < 1e-12 for name in RESIDUALS] == [True] * 3
     assert columns["bids"].shape == (len(GlostenMilgrom(**TWO | changes).orders),)
 
 
 @pytest.mark.parametrize("side", ["buy_probability", "sell_probability"])
 def test_failing_markets_are_flagged(in_float64, side):
-    game, solver, solution = solved(MANY | {side: 0.0, "orders": [0]})
-    columns = gtrade.verify(game, solution, solver=solver)
+    game, solver, solution = solved(MANY | {side: 0.0, "orders": [0] * 4})
+    columns = measured(game, solver, solution)
     is_buy = side == "buy_probability"
     assert columns["market_fails"].tolist() == [not is_buy, is_buy]
     assert columns["final_ask" if is_buy else "final_bid"] == (11 if is_buy else -3)
 
 
 def test_no_answer_no_evidence(in_float64):
-    game, solver, solution = solved(TWO | {"informed_fraction": 1.0, "orders": [1, -1]})
-    columns = gtrade.verify(game, solution, solver=solver)
+    game, solver, solution = solved(
+        TWO | {"informed_fraction": 1.0, "orders": [1, -1, 1, -1]}
+    )
+    columns = measured(game, solver, solution)
     assert not columns.pop("market_fails").any()
     assert all(np.isnan(x).all() for x in columns.values())
 
 
 def test_single_precision_answers_are_measured():
-    game, solver, solution = solved(TWO, 30)
+    game, solver, solution = solved(TWO)
     assert solution.value.asks.dtype == np.float32
-    columns = gtrade.verify(game, solution, solver=solver)
+    columns = measured(game, solver, solution)
     assert columns["asks"].dtype == np.float64
     assert 0 < columns["zero_profit_residual"] < 1e-5
     assert columns["belief_residual"] < 1e-6
