@@ -226,4 +226,6 @@ def test_volume_that_is_missing_is_refused():
     volume = np.array([1.0, np.nan, 3.0])
     message = r"volume\[1\] must be a number; bars without trades have a volume of 0"
     with pytest.raises(ValueError, match=message):
-        estimators.vpin(volume, np.array([1.0, np.nan, 0.0]), num_buckets=1, max_buckets=1)
+        estimators.vpin(
+            volume, np.array([1.0, np.nan, 0.0]), num_buckets=1, max_buckets=1
+        )

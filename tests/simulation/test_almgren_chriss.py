@@ -51,16 +51,16 @@ def assert_within_five_errors(columns, names=NAMES):
 
 
 def test_estimates_agree_with_the_closed_form(x64):
-    columns = run(20_000)
+    columns = run(200_000)
     assert_within_five_errors(columns)
     # The errors are those of normal outcomes.
     std = np.sqrt(columns["variance"])
-    mean_error = std / np.sqrt(20_000)
+    mean_error = std / np.sqrt(200_000)
     np.testing.assert_allclose(columns["expected_cost_se"], mean_error, rtol=0.05)
-    spread = columns["variance"] * np.sqrt(2 / 20_000)
+    spread = columns["variance"] * np.sqrt(2 / 200_000)
     np.testing.assert_allclose(columns["variance_se"], spread, rtol=0.1)
     density = np.exp(-(1.6448536**2) / 2) / np.sqrt(2 * np.pi)
-    wanted = std * np.sqrt(0.95 * 0.05 / 20_000) / density
+    wanted = std * np.sqrt(0.95 * 0.05 / 200_000) / density
     np.testing.assert_allclose(columns["value_at_risk_se"], wanted, rtol=0.35)
 
 
