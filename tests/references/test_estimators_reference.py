@@ -1,16 +1,15 @@
 """The reference recovers simulated numbers and reproduces published facts.
 
-Facts on market data need the directory of the data files in `GTRADE_MARKET_DATA`.
+Facts on market data need the data files (`tests/calibration/market_data.py`).
 """
 
-import gzip
-import os
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import norm
+
+from tests.calibration.market_data import read
 
 from .estimators import (
     amihud,
@@ -30,14 +29,6 @@ from .estimators import (
     trailing_share,
     vpin,
 )
-
-DATA = os.environ.get("GTRADE_MARKET_DATA")
-needs_data = pytest.mark.skipif(DATA is None, reason="needs market data")
-
-
-def read(name):
-    with gzip.open(Path(DATA or "") / name, "rt") as lines:
-        return np.genfromtxt(lines, delimiter=",", names=True, dtype=None)
 
 
 def test_regression():
@@ -259,10 +250,10 @@ def test_trailing_scores_and_limits():
 
 @pytest.fixture(scope="module")
 def nasdaq():
-    return read("amzn_2012-06-21_level1.csv.gz")
+    columns = read("amzn_2012-06-21_level1.csv.gz")
+    return np.rec.fromarrays(list(columns.values()), names=list(columns))
 
 
-@needs_data
 def test_executions_of_the_day(nasdaq):
     trades = nasdaq[nasdaq["type"] == 4]
     assert len(trades) == 8974
@@ -272,7 +263,6 @@ def test_executions_of_the_day(nasdaq):
     assert abs(held @ spread / held.sum() - 0.1285) < 5.01e-5
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("width", "impact", "error", "share", "count", "robust"),
     [
@@ -299,7 +289,6 @@ def test_impact_on_the_day(nasdaq, width, impact, error, share, count, robust):
     assert abs(found["robust_error"] - robust) < 5.01e-9
 
 
-@needs_data
 def test_vpin_of_the_day(nasdaq):
     trades = nasdaq[nasdaq["type"] == 4]
     volumes = [int(v) for v in trades["size"]]
@@ -310,7 +299,6 @@ def test_vpin_of_the_day(nasdaq):
     assert abs(series[-1] - 0.26875) < 5.01e-6
 
 
-@needs_data
 def test_bulk_vpin_of_index_futures():
     trades = read("es_futures_trades_2013-09.csv.gz")
     minute = trades["unix_ms"] // 60_000
