@@ -205,7 +205,7 @@ def test_bad_specs_name_the_key(setting, message, capsys):
     ("setting", "message"),
     [
         ("problem.num_auctions=0", "problem.num_auctions: must be at least 1; got 0"),
-        ("problem.step_lengths=[1.0]", "problem.num_auctions: must be given, or else"),
+        ("problem.step_lengths=[1.0]", "problem.num_auctions: must be left out"),
         ("solver.num_paths=0", "solver.num_paths"),
     ],
 )
