@@ -173,7 +173,8 @@ def test_infinite_and_missing_outcomes_show():
 
 def test_mapped_estimates_are_single_ones_whatever_the_neighbours():
     means = jnp.array([1.0, np.nan, -50.0, np.inf, 4.0])
-    counts = jnp.array([1000, 70, 12_000, 500, 2], jnp.int32)
+    # Of two paths the error of a variance is a root of rounding noise alone.
+    counts = jnp.array([1000, 70, 12_000, 500, 40], jnp.int32)
     keys = jax.random.split(KEY, 5)
 
     @jax.jit
