@@ -3,7 +3,6 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,7 +30,9 @@ BASE = {
 }
 VOLUMES = [90.0, 30.0, 15.0, 20.0, 50.0, 110.0]
 VARIANTS = [
-    {"volumes": VOLUMES, "max_participation": 0.5},
+    pytest.param(
+        {"volumes": VOLUMES, "max_participation": 0.5}, marks=pytest.mark.slow
+    ),
     {
         "volumes": VOLUMES,
         "max_participation": 0.5,
@@ -39,7 +40,7 @@ VARIANTS = [
         "impact_exponent": 0.6,
         "temporary_impact": 6.0,
     },
-    {"impact_exponent": 1.5},
+    pytest.param({"impact_exponent": 1.5}, marks=pytest.mark.slow),
 ]
 
 
@@ -60,9 +61,9 @@ def one_at_a_time(num_lots, costs, risk):
     ("lots", "num", "risk", "wanted"),
     [
         (10, 4, 0.3, 43.8),
-        (100, 10, 0.05, 2053.75),
+        pytest.param(100, 10, 0.05, 2053.75, marks=pytest.mark.slow),
         (200, 12, 0.5, 20001.5),
-        (23, 5, 0.0, 107.0),
+        pytest.param(23, 5, 0.0, 107.0, marks=pytest.mark.slow),
     ],
 )
 def test_known_optima(in_float64, lots, num, risk, wanted):
@@ -166,6 +167,10 @@ def test_the_program_needs_no_convexity(in_float64):
         "permanent_impact": 1.2,
         "temporary_impact": 0.01,
         "risk_aversion": np.linspace(0.3, 0.8, 6),
+        # Without effect: the keys of the variants above.
+        "volumes": np.full(6, 100.0),
+        "max_participation": 1.0,
+        "scales_with_volume": True,
     }
     problems = gtrade.make_batch(gtrade.AlmgrenChriss, **numbers)
     solution = gtrade.solve_batch(problems, PROGRAM)
@@ -176,12 +181,11 @@ def test_the_program_needs_no_convexity(in_float64):
     assert (plans.sum(axis=1) == 40).all()
 
     @jax.jit
-    @jax.vmap
-    def least(problem):
-        return jax.vmap(problem.objective)(jnp.asarray(plans)).min()
+    def least(problems, plans):
+        return jax.vmap(lambda p: jax.vmap(p.objective)(plans).min())(problems)
 
     columns = gtrade.verify(problems, solution)
-    np.testing.assert_allclose(columns["objective"], least(problems))
+    np.testing.assert_allclose(columns["objective"], least(problems, plans))
     assert (columns["optimality_gap"] == np.inf).all()
     refused = gtrade.solve_batch(problems, CLOSED_FORM)
     assert (status_names(refused.status) == "invalid_input").all()
