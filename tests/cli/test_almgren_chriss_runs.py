@@ -66,6 +66,10 @@ def test_variants_are_keys_of_the_problem():
     assert code == 0
     assert all(max(row["trades"]) <= 4e5 for row in rows)
     assert all(row["kkt_residual"] < 1e-12 for row in rows)
+
+
+@pytest.mark.slow
+def test_plans_in_lots():
     code, rows = run("problem.lot_size=50000")
     assert code == 0
     assert all(np.mod(row["trades"], 50_000).max() == 0 for row in rows)
@@ -74,7 +78,8 @@ def test_variants_are_keys_of_the_problem():
         np.testing.assert_allclose(row["objective"], other["objective"])
 
 
-def test_simulation_and_value_at_risk():
+@pytest.mark.slow
+def test_simulation():
     code, rows = run("solver.name=monte-carlo", "solver.num_paths=20000")
     assert code == 0
     for row in rows:
@@ -82,6 +87,9 @@ def test_simulation_and_value_at_risk():
         for name in ("expected_cost", "value_at_risk"):
             gap = abs(row[f"{name}_mc"] - row[name])
             assert gap <= 5 * row[f"{name}_se"]
+
+
+def test_value_at_risk():
     code, rows = run("solver.name=value-at-risk", "solver.z_score=1.645")
     assert code == 0
     np.testing.assert_allclose(rows[0]["value_at_risk"], 1_877_206.7)

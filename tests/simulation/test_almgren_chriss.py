@@ -50,7 +50,7 @@ def assert_within_five_errors(columns, names=NAMES):
         assert (distance <= 5 * error).all(), name
 
 
-def test_estimates_agree_with_the_closed_form(x64):
+def test_estimates_agree_with_the_closed_form(in_float64):
     columns = run(200_000)
     assert_within_five_errors(columns)
     # The errors are those of normal outcomes.
@@ -81,6 +81,7 @@ def test_quantiles_can_be_left_out():
     assert columns["expected_cost_mc"] == again["expected_cost_mc"]
 
 
+@pytest.mark.slow
 def test_one_period_has_no_risk():
     problem = gtrade.AlmgrenChriss(**{**PUBLISHED, "num_periods": 1})
     solver = gtrade.AlmgrenChrissMonteCarlo(num_paths=1000)

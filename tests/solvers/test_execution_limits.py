@@ -26,7 +26,7 @@ def execute(**numbers):
     return problem, np.asarray(solution.value.trades)
 
 
-@pytest.mark.parametrize("num_steps", [1, 4])
+@pytest.mark.parametrize("num_steps", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_one_firm_in_steps(in_float64, num_steps):
     """The game charges `n ((T + kappa / 2) n + kappa X)` for n bought after X.
 
