@@ -227,6 +227,7 @@ def test_immense_risk_aversion_sells_all_at_once(x64):
     assert np.isfinite(value.trades).all()
 
 
+@pytest.mark.slow
 def test_a_hundred_assets(in_float64):
     problem = gtrade.AlmgrenChrissPortfolio(num_periods=24, **random(100))
     solution = solve(problem)

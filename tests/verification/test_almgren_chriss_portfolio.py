@@ -70,7 +70,7 @@ def test_the_gap_is_what_the_optimum_saves(in_float64):
     np.testing.assert_allclose(found["risks"][[0, -1]], [risk, 0])
 
 
-@pytest.mark.parametrize("num_periods", [1, 2, 6])
+@pytest.mark.parametrize("num_periods", [1, pytest.param(2, marks=pytest.mark.slow), 6])
 def test_an_optimum_leaves_nothing_to_gain(in_float64, num_periods):
     problem = make(num_periods)
     found = measured(problem, gtrade.solve(problem, SOLVER))
