@@ -155,7 +155,8 @@ def test_verification_agrees_on_who_is_indifferent(in_float64):
 
 
 def test_two_values_are_the_simpler_model(in_float64):
-    orders = [1, -1, 0, 1, 1, -1, -1, -1]
+    # Passes tell nothing; with them there are as many orders as below.
+    orders = [1, -1, 0, 1, 1, -1, -1, -1] + [0] * 2992
     numbers = {"informed_fraction": 0.35, "buy_probability": 0.3, "orders": orders}
     two = solve(GlostenMilgrom(low=-1.0, high=4.0, prior_high=0.3, **numbers))
     many = solve(GlostenMilgrom(values=[-1.0, 4.0], prior=[0.7, 0.3], **numbers))
@@ -174,22 +175,28 @@ def test_a_pass_is_news(in_float64):
     assert (np.diff(value.spreads) < 0).all()
 
 
-def test_beliefs_and_prices_are_martingales(in_float64):
-    """Over all paths of four orders, weighted by their chances."""
-    paths = np.array(list(itertools.product([-1, 0, 1], repeat=4)))
-    games = gtrade.make_batch(
+PATHS = np.array(list(itertools.product([-1, 0, 1], repeat=4)))
+
+
+def games_on(paths):
+    return gtrade.make_batch(
         GlostenMilgrom,
         informed_fraction=0.4,
         buy_probability=0.3,
         sell_probability=0.45,
         values=VALUES,
-        prior=PRIOR,
+        prior=np.tile(PRIOR, (len(paths), 1)),
         orders=paths,
     )
+
+
+def test_beliefs_and_prices_are_martingales(in_float64):
+    """Over all paths of four orders, weighted by their chances."""
+    games = games_on(PATHS)
     value = jax.tree.map(np.asarray, gtrade.solve_batch(games, SOLVER).value)
     noise = {1: 0.3, 0: 0.25, -1: 0.45}
     mean, total, profit = np.zeros(5), 0.0, 0.0
-    for i, path in enumerate(paths):
+    for i, path in enumerate(PATHS):
         given = PRIOR.copy()
         for t, order in enumerate(path):
             bid, ask = float(value.bids[i, t]), float(value.asks[i, t])
@@ -205,108 +212,102 @@ def test_beliefs_and_prices_are_martingales(in_float64):
     np.testing.assert_allclose(profit, 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [-4.0, 0.0, 0.5]])
-def test_markets_without_noise_on_one_side(x64, values):
-    quotes = {}
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0, 5.0, 9.0], [-4.0, 0, 0.5, 1, 2]])
+def test_markets_without_noise_on_one_side(in_float64, values):
+    quotes, prior = {}, [0.2, 0.1, 0.2, 0.2, 0.3]
     for gb, gs in ((0.0, 0.5), (0.5, 0.0), (0.0, 0.0)):
         value = solve(
-            make(0.4, gb, gs, [0] * 3, values=values, prior=[0.2, 0.3, 0.5]),
+            make(0.4, gb, gs, [0] * len(PATH), values=values, prior=prior),
             "degenerate",
         )
         quotes[gb, gs] = float(value.bids[0]), float(value.asks[0])
-    assert quotes[0.0, 0.5][1] == quotes[0.0, 0.0][1] == values[2]
+    assert quotes[0.0, 0.5][1] == quotes[0.0, 0.0][1] == values[-1]
     assert quotes[0.5, 0.0][0] == quotes[0.0, 0.0][0] == values[0]
     # The other side is the one it has with noise.
-    sound = solve(make(0.4, 0.5, 0.5, [1, -1, 1], values=values, prior=[0.2, 0.3, 0.5]))
+    orders = [1, -1] * 5 + [1]
+    sound = solve(make(0.4, 0.5, 0.5, orders, values=values, prior=prior))
     np.testing.assert_allclose(quotes[0.0, 0.5][0], sound.bids[0], rtol=1e-6)
     np.testing.assert_allclose(quotes[0.5, 0.0][1], sound.asks[0], rtol=1e-6)
 
 
 def test_a_failing_side_is_the_limit_of_little_noise(in_float64):
-    numbers = {"values": [1.0, 2.0, 4.0, 9.0], "prior": [0.2, 0.3, 0.5, 0.0]}
+    values, prior = [1.0, 2.0, 3.0, 4.0, 9.0], [0.2, 0.2, 0.1, 0.5, 0.0]
+    numbers = {"values": values, "prior": prior, "orders": [-1] * len(PATH)}
     limit = solve(make(0.4, 0.0, 0.5, **numbers), "degenerate")
     # The highest value that is possible, not the highest there is.
     assert limit.asks[0] == 4
-    near = solve(make(0.4, 1e-9, 0.5, **numbers))
+    near = solve(make(0.4, 1e-12, 0.5, **numbers))
     np.testing.assert_allclose(near.asks, limit.asks, rtol=1e-6)
     np.testing.assert_allclose(near.spreads, limit.spreads, rtol=1e-6)
 
 
 @pytest.mark.parametrize("a", [0.4, 1.0])
-def test_nobody_buys_where_the_market_fails(x64, a):
+def test_nobody_buys_where_the_market_fails(in_float64, a):
     """What the informed with the highest value do, at an ask of as much, is pass."""
-    numbers = {"values": [1.0, 2.0, 4.0], "prior": [0.2, 0.3, 0.5]}
-    game = make(a, 0.0, 0.5, [0, 0, 0], **numbers)
-    value = solve(game, "degenerate")
-    assert value.asks.tolist() == [4] * 4
+    value = solve(make(a, 0.0, 0.5, [0] * len(PATH)), "degenerate")
+    np.testing.assert_array_equal(value.asks, VALUES[-1])
     if a == 1:
-        assert value.bids.tolist() == [1] * 4
-        np.testing.assert_allclose(
-            value.beliefs, np.tile(numbers["prior"], (4, 1)), rtol=1e-6
-        )
+        np.testing.assert_array_equal(value.bids, VALUES[0])
+        np.testing.assert_allclose(value.beliefs, np.tile(PRIOR, (12, 1)), rtol=1e-6)
     for last in (1, -1):
-        game = make(a, 0.0, 0.5, [0, 0, last], **numbers)
+        game = make(a, 0.0, 0.5, [0] * (len(PATH) - 1) + [last])
         is_possible = last == -1 and a < 1
         status = gtrade.solve(game, SOLVER).status
         wanted = "degenerate" if is_possible else "invalid_input"
         assert str(status_names(status)) == wanted
 
 
-def test_nobody_informed_and_equal_values(x64):
+def test_nobody_informed_and_equal_values(in_float64):
     value = solve(make(0.0, orders=PATH))
     np.testing.assert_array_equal(value.spreads, 0)
     np.testing.assert_allclose(value.asks, VALUES @ PRIOR, rtol=1e-6)
-    game = make(0.4, orders=[1, -1, 1], values=[3.0] * 3, prior=[0.2, 0.3, 0.5])
-    value = solve(game)
-    assert value.asks.tolist() == value.bids.tolist() == [3] * 4
+    value = solve(make(0.4, orders=PATH, values=[3.0] * 5))
+    assert value.asks.tolist() == value.bids.tolist() == [3] * 12
 
 
-def test_a_known_value_stays_known(x64):
-    for place in range(3):
-        prior = np.eye(3)[place]
-        value = solve(make(0.4, orders=[1, -1, 0], values=[1.0, 2.0, 4.0], prior=prior))
-        np.testing.assert_array_equal(value.beliefs, np.tile(prior, (4, 1)))
-        np.testing.assert_allclose(value.asks, [1, 2, 4][place], rtol=1e-6)
-        assert value.spreads.tolist() == [0] * 4
+def test_a_known_value_stays_known(in_float64):
+    for place, prior in enumerate(np.eye(5)):
+        value = solve(make(0.4, orders=PATH, prior=prior))
+        np.testing.assert_array_equal(value.beliefs, np.tile(prior, (12, 1)))
+        np.testing.assert_allclose(value.asks, VALUES[place], rtol=1e-6)
+        assert value.spreads.tolist() == [0] * 12
 
 
 def test_near_certainty_loses_nothing(in_float64):
     """A value out of sight of double precision still comes back."""
     orders = [1] * 1500 + [-1] * 1500
     two = GlostenMilgrom(
-        low=0.0, high=1.0, prior_high=0.5, informed_fraction=0.5, orders=orders
+        low=0.0,
+        high=1.0,
+        prior_high=0.5,
+        informed_fraction=0.5,
+        buy_probability=0.5,
+        orders=orders,
     )
     many = make(0.5, 0.5, 0.5, orders, values=[0.0, 1.0], prior=[0.5, 0.5])
     wanted, found = solve(two), solve(many)
     assert wanted.spreads[1500] == 0  # 3^-1500
-    np.testing.assert_allclose(found.spreads[:500], wanted.spreads[:500], rtol=1e-9)
+    spreads = np.asarray(found.spreads), np.asarray(wanted.spreads)
+    np.testing.assert_allclose(spreads[0][:500], spreads[1][:500], rtol=1e-9)
     np.testing.assert_allclose(found.beliefs[-1, 1], 0.5, rtol=1e-9)
     np.testing.assert_allclose(found.asks, wanted.asks, rtol=1e-9)
 
 
 def test_a_batch_is_its_games_whatever_the_neighbours(in_float64):
-    priors = np.array([PRIOR, np.full(5, np.nan), PRIOR[::-1], PRIOR * 2])
-    games = gtrade.make_batch(
-        GlostenMilgrom,
-        informed_fraction=0.4,
-        buy_probability=0.3,
-        sell_probability=0.45,
-        values=VALUES,
-        prior=np.tile(PRIOR, (4, 1)),
-        orders=np.array(PATH),
-    )
-    games = replace_fields(games, prior=jnp.asarray(priors, games.prior.dtype))
-    many = gtrade.solve_batch(games, SOLVER)
-    assert status_names(many.status).tolist() == ["converged", "invalid_input"] * 2
-    assert np.isnan(many.value.beliefs[1::2]).all()
-    assert np.isnan(many.value.asks[1::2]).all()
-    one = solve(make(prior=priors[2], orders=PATH))
-    for name in ("bids", "asks", "beliefs"):
-        np.testing.assert_allclose(
-            getattr(many.value, name)[2],
-            getattr(one, name),
-            rtol=1e-12,
-        )
+    games = games_on(PATHS)
+    priors = np.tile(PRIOR, (len(PATHS), 1))
+    priors[1::4], priors[2::4], priors[3::4] = np.nan, PRIOR[::-1], PRIOR * 2
+    many = gtrade.solve_batch(replace_fields(games, prior=jnp.asarray(priors)), SOLVER)
+    names = status_names(many.status).tolist()
+    assert names == (["converged", "invalid_input"] * len(PATHS))[: len(PATHS)]
+    value = jax.tree.map(np.asarray, many.value)
+    assert np.isnan(value.beliefs[1::2]).all()
+    assert np.isnan(value.asks[1::2]).all()
+    for i in range(0, len(PATHS), 2):
+        bids, asks, beliefs = follow(PATHS[i], VALUES, priors[i], 0.4, 0.3, 0.45)
+        np.testing.assert_allclose(value.bids[i], bids, rtol=1e-12)
+        np.testing.assert_allclose(value.asks[i], asks, rtol=1e-12)
+        np.testing.assert_allclose(value.beliefs[i], beliefs, rtol=1e-12)
 
 
 @jax.jit
