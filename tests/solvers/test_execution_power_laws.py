@@ -8,7 +8,7 @@ import scipy.optimize
 import gtrade
 from gtrade.solution import status_names
 from tests.problems.test_almgren_chriss import PUBLISHED
-from tests.solvers.test_almgren_chriss import CLOSED_FORM, batch, solve
+from tests.solvers.test_almgren_chriss import batch, solve
 from tests.solvers.test_execution_variants import BASE, VOLUMES
 
 OBJECTIVE = jax.jit(
@@ -16,26 +16,29 @@ OBJECTIVE = jax.jit(
 )
 
 
-@pytest.mark.parametrize("p", [0.3, 1.0, 3.0])
-def test_power_laws_agree_with_a_general_minimiser(in_float64, p):
+def value_and_slope(n, problem):
+    value, slope = OBJECTIVE(problem, n)
+    return float(value), np.asarray(slope)
+
+
+@pytest.mark.parametrize("extra", [{}, {"volumes": VOLUMES}])
+def test_power_laws_agree_with_a_general_minimiser(in_float64, extra):
     """In units where all numbers are of order one."""
-    numbers = {
-        "shares": 1.3,
-        "horizon": 2.0,
-        "num_periods": 6,
-        "volatility": 0.7,
-        "permanent_impact": 0.05,
-        "temporary_impact": 0.9,
-        "impact_exponent": p,
-        "risk_aversion": 0.8,
-    }
-
-    def value_and_slope(n, problem):
-        value, slope = OBJECTIVE(problem, n)
-        return float(value), np.asarray(slope)
-
-    for extra in ({}, {"volumes": VOLUMES}):
-        problem, plan = solve(**numbers, **extra)
+    problems, solution = batch(
+        shares=1.3,
+        horizon=2.0,
+        num_periods=6,
+        volatility=0.7,
+        permanent_impact=0.05,
+        temporary_impact=0.9,
+        impact_exponent=np.resize([0.3, 1.0, 3.0], 9),
+        risk_aversion=0.8,
+        **extra,
+    )
+    assert (status_names(solution.status) == "converged").all()
+    for i in range(3):
+        problem = jax.tree.map(lambda x, i=i: x[i], problems)
+        trades = np.asarray(solution.value.trades[i])
         found = scipy.optimize.minimize(
             value_and_slope,
             np.full(6, 1.3 / 6),
@@ -48,11 +51,11 @@ def test_power_laws_agree_with_a_general_minimiser(in_float64, p):
             ],
             options={"ftol": 1e-15, "maxiter": 500},
         )
-        ours = float(OBJECTIVE(problem, plan.trades)[0])
-        assert ours <= found.fun * (1 + 1e-12)
+        ours = float(OBJECTIVE(problem, trades)[0])
+        assert ours <= found.fun * (1 + 1e-12), i
         np.testing.assert_allclose(ours, found.fun, rtol=1e-8)
-        np.testing.assert_allclose(plan.trades, found.x, atol=2e-4)
-        np.testing.assert_allclose(plan.trades.sum(), 1.3, rtol=1e-12)
+        np.testing.assert_allclose(trades, found.x, atol=2e-4)
+        np.testing.assert_allclose(trades.sum(), 1.3, rtol=1e-12)
 
 
 def test_exponent_one_is_the_closed_form(in_float64):
@@ -99,19 +102,20 @@ def test_long_horizons_approach_the_continuous_power_law(in_float64, k):
     assert errors[1] < (0.9 if k < 1 else 0.55) * errors[0]
 
 
-@pytest.mark.parametrize("p", [0.6, 1.5])
-def test_homogeneity_of_power_laws(in_float64, p):
+def test_homogeneity_of_power_laws(in_float64):
     """With impact scaled to the size, all sizes have the same plan."""
-    numbers = {**BASE, "impact_exponent": p, "temporary_impact": 5.0}
-    _, plan = solve(**numbers)
-    scale = 1e3
-    larger = {
-        **numbers,
+    p, scale = np.resize([0.6, 1.0, 1.5], 9), np.repeat([1.0, 1e3, 10.0], 3)
+    numbers = {
+        "impact_exponent": p,
         "shares": 700 * scale,
         "temporary_impact": 5.0 * scale ** (1 - p),
     }
-    _, scaled = solve(**larger)
-    np.testing.assert_allclose(scaled.trades, scale * plan.trades, rtol=1e-11)
+    _, solution = batch(**{**BASE, **numbers})
+    assert (status_names(solution.status) == "converged").all()
+    trades = np.asarray(solution.value.trades)
+    for i in (3, 6):
+        wanted = scale[i] * trades[:3]
+        np.testing.assert_allclose(trades[i : i + 3], wanted, rtol=1e-11)
 
 
 def test_concave_costs_are_refused(in_float64):
@@ -153,8 +157,9 @@ def test_barely_convex_costs_are_solved(in_float64, p):
 @pytest.mark.parametrize("change", [{"num_periods": 1}, {"shares": 0.0}])
 def test_where_there_is_one_plan_costs_do_not_matter(in_float64, change):
     extra = {"impact_exponent": 2.0, "temporary_impact": 1e-7}
-    problem, plan = solve(**{**BASE, **extra, **change})
+    lams = np.linspace(0, 0.4, 9)
+    problems, solution = batch(**{**BASE, **extra, **change, "risk_aversion": lams})
+    assert (status_names(solution.status) == "converged").all()
     wanted = [700.0] if "num_periods" in change else np.zeros(6)
-    np.testing.assert_array_equal(plan.trades, wanted)
-    columns = gtrade.verify(problem, gtrade.solve(problem, CLOSED_FORM))
-    assert columns["optimality_gap"] == 0
+    np.testing.assert_array_equal(solution.value.trades, np.tile(wanted, (9, 1)))
+    assert (gtrade.verify(problems, solution)["optimality_gap"] == 0).all()
