@@ -7,7 +7,7 @@ import pytest
 import gtrade
 from gtrade.solution import status_names
 from tests.references import execution_variants as variants
-from tests.solvers.test_almgren_chriss import CLOSED_FORM, batch, measured
+from tests.solvers.test_almgren_chriss import CLOSED_FORM, measured
 
 KAPPA, TARGET = 1.7, 3.0
 
@@ -26,7 +26,7 @@ def execute(**numbers):
     return problem, np.asarray(solution.value.trades)
 
 
-@pytest.mark.parametrize("num_steps", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize("num_steps", [pytest.param(1, marks=pytest.mark.slow), 8])
 def test_one_firm_in_steps(in_float64, num_steps):
     """The game charges `n ((T + kappa / 2) n + kappa X)` for n bought after X.
 
@@ -87,18 +87,17 @@ def test_one_firm_averse_to_risk(in_float64, risk):
 @pytest.mark.parametrize("p", [0.5, 1.0, 2.0])
 def test_power_laws_agree_with_the_reference(in_float64, p):
     market = (5.0, 0.95, 0.0, 3e-3 * 1e5 ** (0.5 - p) * 10, 0.0625)
-    lams = np.array([0.0, 1e-7, 1e-6, 1e-4])
-    _, solution = batch(
-        shares=1e5,
-        horizon=5.0,
-        num_periods=10,
-        volatility=0.95,
-        permanent_impact=0.0,
-        temporary_impact=market[3],
-        fixed_cost=0.0625,
-        impact_exponent=p,
-        risk_aversion=lams,
-    )
-    for lam, trades in zip(lams, solution.value.trades, strict=True):
-        wanted = variants.power_law_schedule(1e5, 10, market, lam, p)
+    for lam in (0.0, 1e-7, 1e-6, 1e-4):
+        _, trades = execute(
+            shares=1e5,
+            horizon=5.0,
+            num_periods=8,
+            volatility=0.95,
+            permanent_impact=0.0,
+            temporary_impact=market[3],
+            fixed_cost=0.0625,
+            impact_exponent=p,
+            risk_aversion=lam,
+        )
+        wanted = variants.power_law_schedule(1e5, 8, market, lam, p)
         np.testing.assert_allclose(trades, wanted, rtol=1e-8, atol=1e-8)
