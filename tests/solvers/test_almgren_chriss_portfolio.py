@@ -102,13 +102,11 @@ def test_unconnected_assets_are_sold_like_single_ones(in_float64):
             np.testing.assert_allclose(getattr(together, name)[:, i], wanted, 1e-11)
 
 
-def test_without_risk_or_aversion_all_is_sold_evenly(x64):
-    rtol = 1e-11 if x64 else 1e-5
+def test_without_risk_or_aversion_all_is_sold_evenly(in_float64):
+    even = np.tile(np.array(THREE["shares"]) / 6, (6, 1))
     for changes in ({"risk_aversion": 0.0}, {"covariance": np.zeros((3, 3))}):
-        problem = make(**changes)
-        np.testing.assert_allclose(
-            solve(problem).value.trades, problem.even_trades, rtol=rtol, atol=rtol * 200
-        )
+        found = trades_of(**changes)
+        np.testing.assert_allclose(found, even, rtol=1e-11, atol=1e-11 * 200)
 
 
 def test_a_portfolio_without_variance_is_sold_evenly(in_float64):
