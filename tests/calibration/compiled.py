@@ -7,6 +7,7 @@ Python numbers and strings among the options are static, arrays are traced (so p
 """
 
 import functools
+import inspect
 
 import jax
 import numpy as np
@@ -21,9 +22,11 @@ def __getattr__(name):
 
 
 def call(function, *columns, **options):
-    """Call a function under the jit of its static options."""
+    """Call a function under the jit of its static options, defaults left out."""
     static = {k: x for k, x in options.items() if type(x) in _STATIC}
     traced = {k: x for k, x in options.items() if k not in static}
+    usual = inspect.signature(function).parameters
+    static = {k: x for k, x in static.items() if x != usual[k].default}
     found = _jitted(function, tuple(sorted(static.items())))(*columns, **traced)
     if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(found)):
         return found

@@ -9,11 +9,12 @@ import pytest
 from gtrade.calibration import estimators
 from tests.calibration import compiled, loops
 
-RNG = np.random.default_rng(11)
+# Tests share this length and this window, and so their compiled programs.
+NUM_BARS, WINDOW = 70, 12
 FIELDS = ("price_impact", "intercept", "standard_error", "r_squared")
 
 
-def market(n, impact=2e-4, noise=0.05, seed=3):
+def market(n=NUM_BARS, impact=2e-4, noise=0.05, seed=3):
     """Simulate mid changes of a Kyle world and the flow that moved them."""
     rng = np.random.default_rng(seed)
     flow = np.round(rng.normal(30.0, 400.0, n))
@@ -23,7 +24,7 @@ def market(n, impact=2e-4, noise=0.05, seed=3):
 def expected(index, changes, flow, with_intercept, least=None):
     return loops.rolling(
         lambda y, x: loops.line(y, x, with_intercept)[index],
-        12,
+        WINDOW,
         changes,
         flow,
         least=least,
@@ -41,12 +42,12 @@ CASES = [
     ("x64", "with_intercept", "errors", "skipna"), CASES, indirect=["x64"]
 )
 def test_rolling_equals_a_loop(x64, with_intercept, errors, skipna):
-    changes, flow = market(70)
+    changes, flow = market()
     changes[20], flow[[33, 34, 35, 40, 41, 42, 43]] = np.nan, np.nan
     found = compiled.price_impact(
         changes,
         flow,
-        window=12,
+        window=WINDOW,
         with_intercept=with_intercept,
         errors=errors,
         skipna=skipna,
@@ -72,7 +73,7 @@ def test_rolling_equals_a_loop(x64, with_intercept, errors, skipna):
     indirect=["x64"],
 )
 def test_all_bars_equal_matrices(x64, with_intercept, errors):
-    changes, flow = market(300)
+    changes, flow = market()
     found = compiled.price_impact(
         changes, flow, with_intercept=with_intercept, errors=errors
     )
@@ -83,14 +84,14 @@ def test_all_bars_equal_matrices(x64, with_intercept, errors):
         np.testing.assert_allclose(
             getattr(found, name), values[place], rtol=1e-10 if x64 else 1e-4, atol=1e-7
         )
-    assert found.num_bars == 300
+    assert found.num_bars == NUM_BARS
 
 
 def test_a_window_of_all_is_the_estimate_from_all(in_float64):
-    changes, flow = market(80)
+    changes, flow = market()
     for errors in ("classical", "robust"):
         whole = compiled.price_impact(changes, flow, errors=errors)
-        last = compiled.price_impact(changes, flow, window=80, errors=errors)
+        last = compiled.price_impact(changes, flow, window=NUM_BARS, errors=errors)
         for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(last), strict=True):
             np.testing.assert_allclose(b[-1], a, rtol=1e-10)
             assert np.isnan(b[:-1]).all()
@@ -110,7 +111,7 @@ def test_simulated_impact_is_recovered_with_honest_errors(in_float64):
 
 def test_robust_errors_stay_right_where_classical_ones_do_not(in_float64):
     rng = np.random.default_rng(5)
-    flow = rng.normal(size=(600, 400))
+    flow = rng.normal(size=(500, 400))
     changes = 0.5 * flow + rng.normal(size=flow.shape) * np.abs(flow)
     found = {
         errors: jax.vmap(functools.partial(compiled.price_impact, errors=errors))(
@@ -124,9 +125,9 @@ def test_robust_errors_stay_right_where_classical_ones_do_not(in_float64):
 
 
 @pytest.mark.parametrize("scale", [0.01, 7.0])
-@pytest.mark.parametrize("window", [None, 25])
+@pytest.mark.parametrize("window", [None, WINDOW])
 def test_units(in_float64, scale, window):
-    changes, flow = market(60)
+    changes, flow = market()
     base = compiled.price_impact(changes, flow, window=window)
     shares = compiled.price_impact(changes, scale * flow, window=window)
     money = compiled.price_impact(scale * changes, flow, window=window)
@@ -141,43 +142,50 @@ def test_units(in_float64, scale, window):
 
 @pytest.mark.parametrize("errors", ["classical", "robust"])
 def test_flow_that_does_not_vary_is_not_a_number(x64, errors):
-    changes, flow = market(40)
-    flow[10:20] = 0.1  # not exact in binary: its mean need not equal it
-    found = compiled.price_impact(changes, flow, window=5, errors=errors)
-    assert np.isnan(found.price_impact[14:20]).all()
-    assert np.isfinite(found.price_impact[20:]).all()
+    changes, flow = market()
+    flow[10:30] = 0.1  # not exact in binary: its mean need not equal it
+    found = compiled.price_impact(changes, flow, window=WINDOW, errors=errors)
+    assert np.isnan(found.price_impact[21:30]).all()
+    assert np.isfinite(found.price_impact[30:]).all()
     for constant in (0.0, 0.1):
-        whole = compiled.price_impact(changes, np.full(40, constant), errors=errors)
+        flow = np.full(NUM_BARS, constant)
+        whole = compiled.price_impact(changes, flow, errors=errors)
         assert np.isnan(whole.price_impact)
         assert np.isnan(whole.standard_error)
     through_zero = compiled.price_impact(
-        changes, np.full(40, 0.1), with_intercept=False
+        changes, flow, errors="classical", with_intercept=False
     )
     np.testing.assert_allclose(through_zero.price_impact, changes.mean() / 0.1, 1e-5)
 
 
 @pytest.mark.parametrize("errors", ["classical", "robust"])
 def test_flow_that_does_not_vary_among_missing_bars(x64, errors):
-    changes, flow = market(60)
+    changes, flow = market()
     flow[20:50] = 0.1
-    changes[25:30] = np.nan  # ends a block of 10: no bar to refer to
+    changes[31:36] = np.nan  # ends a block of 12: no bar to refer to
     found = compiled.price_impact(
-        changes, flow, window=10, errors=errors, skipna=True, min_periods=3
+        changes,
+        flow,
+        window=WINDOW,
+        with_intercept=True,
+        errors=errors,
+        skipna=True,
+        min_periods=6,
     )
-    assert np.isnan(found.price_impact[29:50]).all()
-    assert np.isfinite(found.price_impact[9:29]).all()
+    assert np.isnan(found.price_impact[31:50]).all()
+    assert np.isfinite(found.price_impact[11:31]).all()
     assert np.isfinite(found.price_impact[50:]).all()
 
 
 def test_negative_estimates_are_returned(in_float64):
-    changes, flow = market(50)
+    changes, flow = market()
     found = compiled.price_impact(-changes, flow)
     assert found.price_impact < 0
     assert found.t_statistic < 0
 
 
 def test_the_sign_of_the_error_survives_a_perfect_fit(in_float64):
-    flow = np.arange(10.0)
+    flow = np.arange(float(NUM_BARS))
     found = compiled.price_impact(2 * flow, flow)
     np.testing.assert_allclose(found.price_impact, 2, rtol=1e-14)
     np.testing.assert_allclose(found.standard_error, 0, atol=1e-14)
@@ -185,19 +193,22 @@ def test_the_sign_of_the_error_survives_a_perfect_fit(in_float64):
 
 
 def test_missing_bars(in_float64):
-    changes, flow = market(50)
-    clean = compiled.price_impact(np.delete(changes, 7), np.delete(flow, 7))
-    changes[7] = np.nan
-    assert np.isnan(compiled.price_impact(changes, flow).price_impact)
-    found = compiled.price_impact(changes, flow, skipna=True)
+    changes, flow = market()
+    clean = compiled.price_impact(changes, flow)
+    holed = np.insert(changes, 7, np.nan), np.insert(flow, 7, 300.0)
+    short = (column[:NUM_BARS] for column in holed)
+    assert np.isnan(compiled.price_impact(*short).price_impact)
+    found = compiled.price_impact(*holed, skipna=True)
     np.testing.assert_allclose(found.price_impact, clean.price_impact, rtol=1e-12)
     np.testing.assert_allclose(found.standard_error, clean.standard_error, rtol=1e-12)
-    assert found.num_bars == 49
-    few = compiled.price_impact(changes, flow, skipna=True, min_periods=50)
+    assert found.num_bars == NUM_BARS
+    few = compiled.price_impact(*holed, skipna=True, min_periods=NUM_BARS + 1)
     assert np.isnan(few.price_impact)
 
 
-@pytest.mark.parametrize("errors", ["robust", "classical"])
+@pytest.mark.parametrize(
+    "errors", ["robust", pytest.param("classical", marks=pytest.mark.slow)]
+)
 def test_float32_holds_on_a_long_series_far_from_zero(errors):
     rng = np.random.default_rng(2)
     flow = (200.0 + 300.0 * rng.normal(size=20_000)).astype(np.float32)
@@ -213,48 +224,49 @@ def test_float32_holds_on_a_long_series_far_from_zero(errors):
         np.testing.assert_allclose(getattr(narrow, name), getattr(wide, name), tol)
 
 
-def test_gradient_matches_finite_differences(in_float64):
+@pytest.mark.parametrize("window", [None, 10])
+def test_gradient_matches_finite_differences(in_float64, window):
     changes, flow = market(30)
-    flow = flow / 400
+    columns = np.stack([changes, flow / 400])
 
-    for window in (None, 10):
-        for errors in ("classical", "robust"):
-            fit = functools.partial(compiled.price_impact, window=window, errors=errors)
+    def total(columns):
+        fits = [
+            compiled.price_impact(*columns, window=window, errors=errors)
+            for errors in ("classical", "robust")
+        ]
+        sums = (jnp.nansum(x.price_impact) + jnp.nansum(x.standard_error) for x in fits)
+        return jnp.stack([*sums])
 
-            def total(y, x, fit=fit):
-                found = fit(y, x)
-                return jnp.nansum(found.price_impact) + jnp.nansum(found.standard_error)
-
-            slopes = jax.jit(jax.grad(total, argnums=(0, 1)))(changes, flow)
-            total = jax.jit(total)
-            for which, slope in enumerate(slopes):
-                assert np.isfinite(slope).all()
-                for place in (3, 17):
-                    step = np.zeros(30)
-                    step[place] = 1e-6
-                    args = [changes, flow], [changes, flow]
-                    args[0][which] = args[0][which] + step
-                    args[1][which] = args[1][which] - step
-                    numeric = (total(*args[0]) - total(*args[1])) / 2e-6
-                    np.testing.assert_allclose(slope[place], numeric, rtol=2e-5)
+    places = [(0, 3), (0, 17), (1, 3), (1, 17)]
+    steps = np.zeros((4, *columns.shape))
+    for step, place in zip(steps, places, strict=True):
+        step[place] = 1e-6
+    values = jax.vmap(total)
+    run = jax.jit(lambda x, up, down: (jax.jacrev(total)(x), values(up), values(down)))
+    slopes, up, down = run(columns, columns + steps, columns - steps)
+    assert np.isfinite(slopes).all()
+    found = np.stack([np.asarray(slopes)[:, *place] for place in places])
+    np.testing.assert_allclose(found, (up - down) / 2e-6, rtol=2e-5)
 
 
-def test_batches_jit_and_neighbours(in_float64):
-    changes, flow = market(90)
-    changes, flow = changes.reshape(3, 30), flow.reshape(3, 30).copy()
+def test_batches_and_neighbours(in_float64):
+    changes, flow = market(3 * NUM_BARS)
+    changes, flow = changes.reshape(3, NUM_BARS), flow.reshape(3, NUM_BARS).copy()
     flow[1, 4] = np.nan
-    eager = functools.partial(estimators.price_impact, window=8, errors="robust")
-    fit = jax.jit(eager)
+    fit = functools.partial(compiled.price_impact, window=WINDOW, errors="robust")
     batch = jax.vmap(fit)(changes, flow)
     for i in range(3):
-        for a, b in zip(
-            jax.tree.leaves(batch),
-            jax.tree.leaves(fit(changes[i], flow[i])),
-            strict=True,
-        ):
+        single = jax.tree.leaves(fit(changes[i], flow[i]))
+        for a, b in zip(jax.tree.leaves(batch), single, strict=True):
             np.testing.assert_allclose(a[i], b, rtol=1e-9)
-    single = eager(changes[0], flow[0])
-    np.testing.assert_allclose(single.price_impact, batch.price_impact[0], rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_jit_changes_nothing(in_float64):
+    options = {"window": WINDOW, "errors": "robust"}
+    eager = estimators.price_impact(*market(), **options)
+    found = compiled.price_impact(*market(), **options)
+    np.testing.assert_allclose(eager.price_impact, found.price_impact, rtol=1e-10)
 
 
 def test_imbalance_sensitivity_is_another_number(in_float64):
