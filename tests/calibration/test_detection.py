@@ -122,9 +122,8 @@ def test_detector_looks_at_no_later_bar(in_float64):
 
 
 def test_detector_runs_in_batches(in_float64):
-    changes, flow, volume, _ = bars_with_informed_spell(1200)
-    split = (x.reshape(2, 600) for x in (changes, flow, volume))
-    columns = [np.asarray(x) for x in split]
+    changes, flow, volume, _ = bars_with_informed_spell(6000)
+    columns = [x.reshape(2, 3000) for x in (changes, flow, volume)]
     columns[0][1, 10] = np.nan
     batch = jax.vmap(detect)(*columns)
     for i in range(2):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gtrade.calibration import estimators
-from tests.calibration import market_data
+from tests.calibration import compiled, market_data
 
 START = 34_200.0
 
@@ -23,7 +23,7 @@ def futures():
     ("width", "impact", "error", "robust", "r_squared"),
     [
         (10, 7.917e-5, 2.40e-6, 6.36e-6, 0.318),
-        (60, 8.211e-5, 5.11e-6, 7.49e-6, 0.399),
+        pytest.param(60, 8.211e-5, 5.11e-6, 7.49e-6, 0.399, marks=pytest.mark.slow),
         (300, 7.173e-5, 7.72e-6, 8.78e-6, 0.532),
     ],
 )
@@ -33,19 +33,19 @@ def test_price_impact_of_a_day(
     quotes, trades = amazon
     num_bars = 23_400 // width
     of_quotes, of_trades = (
-        estimators.bar_index(x["times"], start=START, width=width) for x in amazon
+        compiled.bar_index(x["times"], start=START, width=width) for x in amazon
     )
-    mids = estimators.last_in_bar(quotes["mids"], of_quotes, num_bars=num_bars)
+    mids = compiled.last_in_bar(quotes["mids"], of_quotes, num_bars=num_bars)
     changes = np.diff(mids, prepend=quotes["mids"][0])
-    flow = estimators.bars(
+    flow = compiled.bars(
         trades["prices"], trades["sizes"], trades["signs"], of_trades, num_bars=num_bars
     ).signed_volume
-    found = estimators.price_impact(changes, flow)
+    found = compiled.price_impact(changes, flow)
     assert found.num_bars == num_bars
     assert abs(found.price_impact - impact) < 0.5e-8
     assert abs(found.standard_error - error) < 0.5e-8
     assert abs(found.r_squared - r_squared) < 0.5e-3
-    found = estimators.price_impact(changes, flow, errors="robust")
+    found = compiled.price_impact(changes, flow, errors="robust")
     assert abs(found.standard_error - robust) < 0.5e-8
 
 
@@ -65,10 +65,10 @@ def test_executions_print_at_the_quotes_so_the_quote_rule_is_right(amazon, in_fl
     rows = trades["rows"]
     before = rows[rows > 0] - 1
     prices, signs = trades["prices"][rows > 0], trades["signs"][rows > 0]
-    found = estimators.quote_rule(prices, quotes["mids"][before])
+    found = compiled.quote_rule(prices, quotes["mids"][before])
     np.testing.assert_array_equal(found, signs)
     # The tick rule, which sees no quotes, is right far more often than a coin.
-    ticks = estimators.tick_rule(trades["prices"])
+    ticks = compiled.tick_rule(trades["prices"])
     assert 0.6 < (np.asarray(ticks) == trades["signs"]).mean() < 0.95
 
 
@@ -76,7 +76,7 @@ def test_spread_of_a_day(amazon, in_float64):
     quotes, trades = amazon
     held = np.diff(quotes["times"])
     assert abs((held * quotes["spreads"][:-1]).sum() / held.sum() - 0.1285) < 0.5e-4
-    found = estimators.spread_by_horizon(
+    found = compiled.spread_by_horizon(
         trades["times"],
         trades["prices"],
         trades["signs"],
@@ -96,12 +96,12 @@ def test_bulk_vpin_of_the_futures(futures, in_float64):
     num_bars = int(index[-1]) + 1
     assert num_bars == 2264
     assert sizes.sum() == 1_844_058
-    found = estimators.bars(
+    found = compiled.bars(
         prices, sizes, np.zeros(len(prices)), index, num_bars=num_bars
     )
     changes = np.diff(found.last_price, prepend=found.last_price[0])
     assert abs(changes.std(ddof=1) - 0.33837) < 0.5e-5
-    signed = estimators.bulk_signed_volume(changes, found.volume)
+    signed = compiled.bulk_signed_volume(changes, found.volume)
     found = estimators.vpin(found.volume, signed)
     assert found.vpin.shape == (50,)
     assert abs(found.vpin[-1] - 0.22047) < 0.5e-5

@@ -76,7 +76,10 @@ def test_balanced_flow_is_zero(x64):
     np.testing.assert_array_equal(found.vpin[9:], 0)
 
 
-@pytest.mark.parametrize(("bars_a_bucket", "expected"), [(1, 1 / 2), (2, 1 / 3)])
+@pytest.mark.parametrize(
+    ("bars_a_bucket", "expected"),
+    [pytest.param(1, 1 / 2, marks=pytest.mark.slow), (2, 1 / 3)],
+)
 def test_gaussian_bars_with_known_deviation(in_float64, bars_a_bucket, expected):
     rng = np.random.default_rng(2)
     changes = 0.3 * rng.normal(size=400_000)
@@ -135,11 +138,15 @@ def test_units_of_price_and_volume_do_not_matter(in_float64, scale):
 
 
 def test_default_bucket_is_a_fiftieth_of_a_day(in_float64):
-    volume, signed = flow(500)
+    volume, signed = flow(300)
     one = estimators.vpin(volume, signed)
     np.testing.assert_allclose(one.bucket_volume, volume.sum() / 50)
     assert len(one.vpin) == 50  # rounding must not drop the fiftieth
-    five = estimators.vpin(volume, signed, num_days=5)
+
+
+@pytest.mark.slow
+def test_default_bucket_over_five_days(in_float64):
+    five = estimators.vpin(*flow(500), num_days=5)
     assert len(five.vpin) == 250
 
 
@@ -163,13 +170,22 @@ def test_values_on_bars_use_no_later_bucket(in_float64):
     np.testing.assert_array_equal(on_bars, [nan, nan, 0, 0, 1, 1, 1, 2, 2, 3])
 
 
-def test_jit_and_batches_need_the_number_of_buckets(in_float64):
-    run = vpin(5, 200)
+@pytest.mark.slow
+def test_jit_changes_nothing(in_float64):
     volume, signed = flow(300)
-    eager = estimators.vpin(volume, signed, bucket_volume=400.0, num_buckets=5)
-    padded = run(volume, signed, 400.0)
+    eager = estimators.vpin(volume, signed, bucket_volume=400.0, num_buckets=7)
+    padded = vpin(7, 2000)(volume, signed, 400.0)
     filled = len(eager.vpin)
     np.testing.assert_allclose(padded.vpin[:filled], eager.vpin, rtol=1e-12)
+    assert np.isnan(padded.vpin[filled:]).all()
+
+
+def test_jit_and_batches_need_the_number_of_buckets(in_float64):
+    run = vpin(7, 2000)
+    volume, signed = flow(300)
+    padded = run(volume, signed, 400.0)
+    filled = int(volume.sum() // 400)
+    assert np.isfinite(padded.vpin[filled - 1])
     assert np.isnan(padded.vpin[filled:]).all()
     np.testing.assert_array_equal(padded.last_bar[filled:], 300)
     other = flow(300, seed=9)
@@ -192,16 +208,18 @@ def test_gradient_matches_finite_differences(in_float64):
     volume, signed = flow(60)
 
     @jax.jit
+    @jax.vmap
+    @jax.value_and_grad
     def mean(s):
         return jnp.nanmean(vpin(3, 10)(volume, s, 500.0).vpin)
 
-    slope = jax.jit(jax.grad(mean))(signed)
-    assert np.isfinite(slope).all()
-    for place in (3, 10, 30):
-        step = np.zeros(60)
-        step[place] = 1e-3
-        numeric = (mean(signed + step) - mean(signed - step)) / 2e-3
-        np.testing.assert_allclose(slope[place], numeric, rtol=1e-6, atol=1e-12)
+    places = np.array([3, 10, 30])
+    steps = 1e-3 * np.eye(60)[places]
+    moved = np.concatenate([signed[None], signed + steps, signed - steps])
+    values, slopes = map(np.asarray, mean(moved))
+    assert np.isfinite(slopes[0]).all()
+    numeric = (values[1:4] - values[4:]) / 2e-3
+    np.testing.assert_allclose(slopes[0, places], numeric, rtol=1e-6, atol=1e-12)
 
 
 def test_bad_input_is_named():
