@@ -38,7 +38,7 @@ def test_paths_are_those_of_the_reference(x64, signals, num_insiders):
     problem = Kyle(**STDS, num_insiders=num_insiders, signals=signals, value_mean=50.0)
     impact, intensity = 4.0, 0.06  # not an equilibrium's
     market = KyleMarket(problem, jnp.asarray(impact), jnp.asarray(intensity))
-    shocks = shocks_of((4, 200), x64)
+    shocks = shocks_of((4, 4096), x64)
     found = {k: np.asarray(x) for k, x in play(market, shocks).items()}
     z = np.asarray(shocks).astype(float)
     errors = 0.7 * (z[[2, 2]] if signals == "common" else z[[2, 3]])
@@ -68,7 +68,7 @@ def test_sequences_are_those_of_the_reference(x64, num_insiders):
     )
     impact, intensity = np.array([1.2, 0.8, 0.9]), np.array([0.3, 0.4, 1.1])
     shares = impact * intensity * STEPS
-    shocks = shocks_of((4, 100), x64)
+    shocks = shocks_of((4, 4096), x64)
     z = np.asarray(shocks).astype(float)
     noise = 0.8 * np.sqrt(STEPS) * z[1:].T
     wanted = reference.sequential_paths(
@@ -270,27 +270,35 @@ def test_price_moves_are_uncorrelated(in_float64):
 
 
 @pytest.mark.parametrize(
-    "signals", ["common", pytest.param("private", marks=pytest.mark.slow)]
+    ("signals", "kind"),
+    [
+        ("common", "control"),
+        pytest.param("common", "antithetic", marks=pytest.mark.slow),
+        pytest.param("private", "control", marks=pytest.mark.slow),
+        pytest.param("private", "antithetic", marks=pytest.mark.slow),
+    ],
 )
-def test_variance_reduction_pays(signals):
+def test_variance_reduction_pays(signals, kind):
     problem = Kyle(**STDS, num_insiders=2, signals=signals)
-    rows = {}
-    for kind in ("none", "antithetic", "control"):
-        solver = gtrade.KyleMonteCarlo(num_paths=20_000, variance_reduction=kind)
-        rows[kind] = compare(problem, solver, 7)
-    for kind in ("antithetic", "control"):
-        for name in PROFITS[:2]:
-            reduced, plain = (rows[k][f"{name}_se"] for k in (kind, "none"))
-            assert reduced < 0.95 * plain, (kind, name)
-            # No bias: the distance fits the errors of both.
-            gap = abs(rows[kind][f"{name}_mc"] - rows["none"][f"{name}_mc"])
-            assert gap < 5 * np.hypot(reduced, plain)
+    plain, reduced = (
+        compare(
+            problem,
+            gtrade.KyleMonteCarlo(num_paths=20_000, variance_reduction=reduction),
+            7,
+        )
+        for reduction in ("none", kind)
+    )
+    for name in PROFITS[:2]:
+        errors = reduced[f"{name}_se"], plain[f"{name}_se"]
+        assert errors[0] < 0.95 * errors[1], name
+        # No bias: the distance fits the errors of both.
+        gap = abs(reduced[f"{name}_mc"] - plain[f"{name}_mc"])
+        assert gap < 5 * np.hypot(*errors)
     # The same shocks: what is not touched is the same.
     for name in ("price_impact", "intensity", "posterior_variance"):
-        for kind in ("antithetic", "control"):
-            np.testing.assert_allclose(
-                rows[kind][f"{name}_mc"], rows["none"][f"{name}_mc"], rtol=1e-5
-            )
+        np.testing.assert_allclose(
+            reduced[f"{name}_mc"], plain[f"{name}_mc"], rtol=1e-5
+        )
 
 
 def test_without_information_nothing_is_earned():
