@@ -226,7 +226,7 @@ def test_simulated_days(x64):
 
 def test_the_truth_is_likelier_than_its_neighbours(in_float64):
     truth = PinParameters(**NUMBERS)
-    days = simulate(jax.random.key(2), truth, 2000)
+    days = simulate(jax.random.key(2), truth, 20_000)
     best = likelihood(days.buys, days.sells, truth)
     for name, value in NUMBERS.items():
         for factor in (0.8, 1.25):

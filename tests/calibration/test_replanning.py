@@ -40,7 +40,7 @@ def solve(problem, solver):
 VOLUMES = np.array([3.0, 1, 2, 5, 4, 1, 1, 2, 6, 3]) * 1e5
 
 
-@pytest.mark.parametrize("left", [9, 4, 1])
+@pytest.mark.parametrize("left", [pytest.param(9, marks=pytest.mark.slow), 4, 1])
 @pytest.mark.parametrize(
     "changes",
     [
