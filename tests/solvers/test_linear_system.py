@@ -42,7 +42,11 @@ def test_agrees_with_reference(x64):
     np.testing.assert_allclose(trades, expected, atol=1e-12 if x64 else 2e-5)
 
 
-@pytest.mark.parametrize("shape", [(1,), (3,), (1, 1, 2), (2, 3)])
+def slow(*values):
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 2), *slow((3,), (2, 3))])
 def test_any_number_of_firms_and_types(shape, in_float64):
     rng = np.random.default_rng(sum(shape))
     prior = rng.dirichlet(np.ones(np.prod(shape))).reshape(shape)
@@ -131,9 +135,12 @@ def test_impact_that_decays_at_once_is_temporary(in_float64):
 
 
 def test_one_model_for_all_firms(in_float64):
-    targets = [1.0, 4.0, -2.0]
-    trades = trades_of(MODELS[[1, 1, 1]], targets, (1, 1, 1), np.ones((1, 1, 1)))
-    np.testing.assert_allclose(trades, shared_model(MODELS[1], targets, 12), atol=1e-12)
+    targets = np.array([1.0, 4.0, -2.0])
+    # Two types of the last firm, in nothing different.
+    prior, firms = np.array([[[0.3, 0.7]]]), [0, 1, 2, 2]
+    trades = trades_of(MODELS[[1] * 4], targets[firms], (1, 1, 2), prior)
+    expected = shared_model(MODELS[1], targets, 12)[firms]
+    np.testing.assert_allclose(trades, expected, atol=1e-12)
 
 
 def test_one_firm_with_decaying_impact_alone(in_float64):

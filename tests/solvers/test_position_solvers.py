@@ -14,6 +14,7 @@ from tests.solvers.position_games import beliefs, random_numbers, two_by_two
 
 TIMES = np.linspace(0.0, 1.0, 65)
 SHAPES = [(2, 2), (4, 4, 4, 4, 4)]
+UNEVEN = (1, 3, 2)
 
 
 def solve(game, solver, expected="converged"):
@@ -22,7 +23,9 @@ def solve(game, solver, expected="converged"):
     return solution
 
 
-@pytest.mark.parametrize("shape", [*SHAPES, (1, 3, 2)])
+@pytest.mark.parametrize(
+    "shape", [UNEVEN, *(pytest.param(x, marks=pytest.mark.slow) for x in SHAPES)]
+)
 def test_matrix_exponential_agrees_with_spectral(in_float64, shape):
     game = gtrade.PositionBuilding(**random_numbers(11, shape, flow_degree=2))
     spectral = solve(game, gtrade.Spectral()).value
@@ -54,7 +57,9 @@ def test_matrix_exponential_has_gradients_in_a_batch(in_float64):
             np.testing.assert_allclose(slope[k], change, atol=1e-8)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "shape", [SHAPES[0], pytest.param(SHAPES[1], marks=pytest.mark.slow)]
+)
 def test_gradient_play_agrees_with_spectral(in_float64, shape):
     numbers = random_numbers(12, shape)
     numbers["permanent_impacts"] = np.minimum(numbers["permanent_impacts"], 6.0)
@@ -350,9 +355,9 @@ def test_what_a_solver_cannot_do_is_said(in_float64, solver, changes, message):
 
 
 def test_risk_aversion_is_not_for_spectral(in_float64):
-    game = two_by_two(risk_aversions=[1.0, 0.0])
-    solution = gtrade.solve(game, gtrade.Spectral())
-    assert status_names(solution.status) == "invalid_input"
+    numbers = random_numbers(11, UNEVEN, flow_degree=2)
+    game = gtrade.PositionBuilding(**numbers, risk_aversions=[1.0, 0.0, 0.0])
+    solve(game, gtrade.Spectral(), expected="invalid_input")
 
 
 @pytest.mark.parametrize(
