@@ -11,7 +11,7 @@ from tests.references import equilibria as reference
 from tests.references import fractional
 
 KAPPAS = np.array([0.0, 0.3, 1.0, 1.7])
-TARGETS = {2: [20, -7], 5: [20, -7, 12, 0, 3]}
+TWO, FIVE = [20, -7], [20, -7, 12, 0, 3]
 
 
 def make(targets, kappas, theta, horizon=6):
@@ -31,16 +31,21 @@ def solve(targets, kappas, theta, **options):
 
 
 @pytest.mark.parametrize(
-    ("theta", "players"),
-    [(4, 2), (4, 5), (1000, 2), pytest.param(1000, 5, marks=pytest.mark.slow)],
+    ("targets", "theta", "is_limited"),
+    [
+        (FIVE, 4, True),
+        ([3, -1, 2, 0, 1], 4, False),
+        pytest.param(TWO, 4, True, marks=pytest.mark.slow),
+        pytest.param(TWO, 1000, False, marks=pytest.mark.slow),
+        pytest.param(FIVE, 1000, False, marks=pytest.mark.slow),
+    ],
 )
-def test_agrees_with_the_references(in_float64, players, theta):
-    targets = TARGETS[players]
+def test_agrees_with_the_references(in_float64, targets, theta, is_limited):
     games, solution = solve(targets, KAPPAS, theta)
     assert (status_names(solution.status) == "converged").all()
     trades = np.array(solution.value.trades)
     for i, kappa in enumerate(KAPPAS):
-        if theta == 4:
+        if is_limited:
             wanted = fractional.fractional_equilibrium(kappa, targets, 6, -4, 4)
             # Limits are active wherever the equilibrium is not even.
             assert kappa == 0 or np.isclose(np.abs(wanted).max(), 4)
@@ -59,7 +64,7 @@ def test_agrees_with_the_references(in_float64, players, theta):
 
 
 def test_whole_lots_are_feasible_and_their_gap_is_reported(in_float64):
-    targets = TARGETS[2]
+    targets = FIVE
     games, solution = solve(targets, KAPPAS, 4)
     columns = gtrade.verify(games, solution)
     whole = np.array(solution.value.schedules)
@@ -93,7 +98,7 @@ def test_a_thousand_players(in_float64):
 
 
 def test_impacts_of_two_and_more_are_refused(in_float64):
-    numbers = {"horizon": 6, "targets": TARGETS[2], "min_trade": -4, "max_trade": 4}
+    numbers = {"horizon": 6, "targets": FIVE, "min_trade": -4, "max_trade": 4}
     check = gtrade.FractionalNash.validate_for
     check({**numbers, "permanent_impact": KAPPAS})
     with pytest.raises(InadmissibleError, match="be less than 2 .*got 2.0"):
@@ -101,7 +106,7 @@ def test_impacts_of_two_and_more_are_refused(in_float64):
     with pytest.raises(InadmissibleError, match="less than 2.*row 1"):
         check({**numbers, "permanent_impact": np.array([1.0, 2.5])})
     kappas = np.array([0.0, 2.0, 1.0, 3.0])
-    games, solution = solve(TARGETS[2], kappas, 4)
+    games, solution = solve(FIVE, kappas, 4)
     names = status_names(solution.status)
     assert names.tolist() == ["converged", "invalid_input"] * 2
     is_bad = kappas >= 2
@@ -113,7 +118,7 @@ def test_impacts_of_two_and_more_are_refused(in_float64):
 
 
 def test_a_batch_is_its_games(in_float64):
-    games, many = solve(TARGETS[2], KAPPAS, 4)
+    games, many = solve(FIVE, KAPPAS, 4)
     for i in range(len(KAPPAS)):
         game = jax.tree.map(lambda x, i=i: x[i], games)
         one = gtrade.solve(game, gtrade.FractionalNash())
@@ -122,7 +127,7 @@ def test_a_batch_is_its_games(in_float64):
 
 
 def test_running_out_of_steps_is_reported(in_float64):
-    _, solution = solve(TARGETS[2], KAPPAS, 4, max_steps=2, max_rounds=0)
+    _, solution = solve(FIVE, KAPPAS, 4, max_steps=2, max_rounds=0)
     names = status_names(solution.status).tolist()
     # Without permanent impact the first guess, even trades, is the answer.
     assert names == ["converged"] + ["max_steps_reached"] * 3

@@ -23,6 +23,7 @@ TARGETS = [(7, 7), (7, -3), (5, 0), (1, 2), (15, 4), (-10, 15)]
 
 
 follow = jax.jit(follow_path, static_argnames="max_pivots")
+mix = jax.jit(mixtures)
 
 
 def make(targets, kappas, **box):
@@ -160,7 +161,7 @@ def test_mixtures_have_the_mean_flow_and_the_least_own_cost(in_float64, kappa, t
         is_found=jnp.asarray(True),
         num_pivots=jnp.asarray(0, jnp.int32),
     )
-    schedules, weights = (np.asarray(x) for x in mixtures(game, found))
+    schedules, weights = (np.asarray(x) for x in mix(game, found))
     assert schedules.shape == (2, horizon + 1, horizon)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-13)
@@ -188,11 +189,12 @@ def test_general_games_have_no_paths(in_float64):
         gtrade.solve(gtrade.TradingGame(**numbers), solver)
 
 
-@pytest.mark.parametrize("kappa", [0.5, 2.0, 1e6])
-def test_targets_at_the_limits_of_what_can_be_reached(in_float64, kappa):
+@pytest.mark.slow
+def test_targets_at_the_limits_of_what_can_be_reached(in_float64):
     box = {"horizon": 6, "min_trade": -2, "max_trade": -1}
-    targets = [(-6, -12), (-12, -12), (-9, -12), (-6, -7), (-6, -6)]
-    games = make(targets, [kappa] * 5, **box)
+    limits = [(-6, -12), (-12, -12), (-9, -12), (-6, -7), (-6, -6)]
+    targets, kappas = zip(*itertools.product(limits, [0.5, 2.0, 1e6]), strict=True)
+    games = make(targets, kappas, **box)
     solver = gtrade.DoubleOracle(start="mean-flow")
     solution = gtrade.solve_batch(games, solver)
     assert (status_names(solution.status) == "converged").all()
