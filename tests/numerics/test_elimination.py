@@ -19,13 +19,13 @@ def test_matches_lapack_with_zeros_on_the_diagonal(size):
     matrix = rng.normal(size=(6, size, size)) + 1j * rng.normal(size=(6, size, size))
     matrix[:, range(size), range(size)] *= size == 1
     right = rng.normal(size=(6, size)) + 0j
-    found = jax.vmap(solve_small)(matrix, right)
+    found = jax.jit(jax.vmap(solve_small))(matrix, right)
     exact = np.linalg.solve(matrix, right[..., None])[..., 0]
     np.testing.assert_allclose(found, exact, rtol=1e-9)
 
 
 def test_a_singular_system_has_no_finite_answer():
-    found = solve_small(np.zeros((2, 2), np.float32), np.ones(2, np.float32))
+    found = jax.jit(solve_small)(np.zeros((2, 2), np.float32), np.ones(2, np.float32))
     assert not np.isfinite(found).any()
 
 
@@ -36,12 +36,14 @@ def test_written_out_it_matches_lapack_too(size):
     matrix = rng.normal(size=(20, size, size))
     matrix[::2, range(size), range(size)] *= size == 1
     right = rng.normal(size=(20, size, 3))
-    found = jax.vmap(solve_tiny)(matrix, right)
+    found = jax.jit(jax.vmap(solve_tiny))(matrix, right)
     np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-9)
 
 
 def test_written_out_a_singular_system_has_no_finite_answer():
-    found = solve_tiny(np.ones((2, 2), np.float32), np.ones((2, 1), np.float32))
+    found = jax.jit(solve_tiny)(
+        np.ones((2, 2), np.float32), np.ones((2, 1), np.float32)
+    )
     assert not np.isfinite(found).any()
 
 
@@ -54,7 +56,7 @@ def test_positive_definite_systems_need_no_exchange_of_rows(size):
     matrix = matrix + 3 * (skew - skew.swapaxes(1, 2))
     right = rng.normal(size=(20, size, 2))
     solve = functools.partial(solve_tiny, exchanges_rows=False)
-    found = jax.vmap(solve)(matrix, right)
+    found = jax.jit(jax.vmap(solve))(matrix, right)
     np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-8)
 
 

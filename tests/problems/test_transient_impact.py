@@ -1,12 +1,14 @@
 """Kernels, costs and refusals of transient impact."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 
 import gtrade
 from gtrade._checks import InadmissibleError
 from tests.references import transient_impact as reference
+
+costs_of = jax.jit(gtrade.TransientImpact.costs)
 
 TRADES = np.array([[0.7, 0.0, 0.4, -0.1, 1.0], [0.3, 0.3, -1.2, 0.5, 0.1], np.zeros(5)])
 
@@ -17,7 +19,7 @@ def test_costs_follow_from_the_definition(x64, kernel):
         targets=[2.0, 0.0, 0.0], decay=1.7, temporary_cost=0.2, kernel=kernel
     )
     wanted = [reference.cost(TRADES, i, 1.7, 0.2, kernel) for i in range(3)]
-    found = game.costs(jnp.asarray(TRADES, game.targets.dtype))
+    found = costs_of(game, TRADES.astype(game.targets.dtype))
     np.testing.assert_allclose(found, wanted, rtol=1e-12 if x64 else 1e-5, atol=1e-6)
 
 
@@ -31,7 +33,7 @@ def test_no_round_trip_earns_money(in_float64, kernel, decay):
     trades = rng.normal(size=(200, 12))
     trades[::2] = np.sign(trades[::2]) * np.abs(trades[::2]) ** 8
     trades -= trades.mean(axis=1, keepdims=True)
-    costs = [float(game.costs(jnp.asarray(x[None]))[0]) for x in trades]
+    costs = [costs_of(game, x[None])[0] for x in trades]
     sizes = (trades**2).sum(axis=1)
     least = np.linalg.eigvalsh(reference.matrices(12, decay, 0.0, kernel)[0])[0]
     assert least > 0

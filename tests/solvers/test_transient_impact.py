@@ -57,7 +57,12 @@ def test_one_firm_trades_blocks_at_both_ends(in_float64, rho):
 
 @pytest.mark.parametrize("theta", [0.2, 1.0])
 @pytest.mark.parametrize(
-    ("firms", "block"), [(2, 0.385535), (3, 0.421851), (5, 0.453479)]
+    ("firms", "block"),
+    [
+        (2, 0.385535),
+        pytest.param(3, 0.421851, marks=pytest.mark.slow),
+        pytest.param(5, 0.453479, marks=pytest.mark.slow),
+    ],
 )
 def test_common_trades_approach_their_limit(in_float64, firms, block, theta):
     wanted, position = reference.common_limit(firms, 1.0)
@@ -105,7 +110,7 @@ def test_cost_burnt_at_the_blocks(in_float64, firms, theta):
     np.testing.assert_allclose(burnt, 1 / 4, rtol=0.05)
 
 
-@pytest.mark.parametrize("firms", [2, 3])
+@pytest.mark.parametrize("firms", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_trades_alternate_below_the_critical_cost(in_float64, firms):
     critical = (firms - 1) / 4
     common, _ = profiles(firms, 65, temporary_cost=0.9 * critical)
@@ -145,7 +150,7 @@ def test_a_batch_is_its_games_whatever_the_neighbours(x64):
         temporary_cost=0.3,
     )
     games = replace_fields(games, decay=jax.numpy.asarray(decays, games.decay.dtype))
-    solver = gtrade.TransientLinearSystem(num_points=9)
+    solver = gtrade.TransientLinearSystem(num_points=65)
     many = gtrade.solve_batch(games, solver)
     names = status_names(many.status).tolist()
     assert names == ["converged", "invalid_input"] * 2
