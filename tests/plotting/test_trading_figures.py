@@ -34,6 +34,8 @@ CASES = {
         {"replications": 2, "is_failed": lambda row: row in (0, 1, 4)},
     ),
 }
+# Written in the fast run: bars, lines with gaps, panels of lines.
+WRITTEN = ["one run", "failed rows", "three keys"]
 
 
 def plain(figure):
@@ -42,13 +44,24 @@ def plain(figure):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_report_of_any_run_has_figures(case, tmp_path):
+def test_a_report_of_any_run_has_figures(case):
     axes, options = CASES[case]
     figures = trading.figures(make_table(axes, **options))
     is_failed = {"outcomes"} if "is_failed" in options else set()
     assert set(figures) == EVERYTHING | is_failed
-    for name, figure in figures.items():
-        assert figure.get_suptitle()
+    assert all(figure.get_suptitle() for figure in figures.values())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if case in WRITTEN else pytest.param(case, marks=pytest.mark.slow)
+        for case in CASES
+    ],
+)
+def test_figures_of_any_run_can_be_written(case, tmp_path):
+    axes, options = CASES[case]
+    for name, figure in trading.figures(make_table(axes, **options)).items():
         save(figure, tmp_path, name, dpi=30)
 
 

@@ -31,8 +31,25 @@ BOXES = [
     (6, -1, 1),
     (3, 2, 2),  # a single schedule
 ]
-# These compile for seconds: quick tests see them in one float width only.
-LARGE_BOXES = [(5, -5, 5), (5, 0, 4), (3, 1, 6), (4, -5, -1)]
+# A kind each: both signs, everybody must buy, selling only, many steps with ties.
+# The others compile for seconds more and are slow.
+QUICK_BOXES = [(4, -2, 3), (3, 1, 6), (4, -5, -1), (6, -1, 1), (3, 2, 2)]
+# The same for the threshold search, the paper's among them.
+SEARCHED_BOXES = [(5, -5, 5), (4, -5, -1), (6, -1, 1)]
+
+
+def boxes_in_both_widths(quick, quick_in_float64):
+    """Return every box as a parameter, in both float widths; most are slow."""
+    return [
+        pytest.param(
+            x64,
+            *box,
+            marks=[pytest.mark.slow] * (box not in in_time),
+            id=f"{'f64' if x64 else 'f32'}-{box}",
+        )
+        for x64, in_time in ((False, quick), (True, quick_in_float64))
+        for box in BOXES
+    ]
 
 
 def targets_of(horizon, low, high):
@@ -49,16 +66,7 @@ def random_cases(rng, horizon, count=40):
 
 @pytest.mark.parametrize(
     ("x64", "horizon", "low", "high"),
-    [
-        pytest.param(
-            x64,
-            *box,
-            marks=[pytest.mark.slow] * (x64 and box in LARGE_BOXES),
-            id=f"{'f64' if x64 else 'f32'}-{box}",
-        )
-        for x64 in (False, True)
-        for box in BOXES
-    ],
+    boxes_in_both_widths(QUICK_BOXES, [(4, -2, 3), (3, 2, 2)]),
     indirect=["x64"],
 )
 def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low, high):
@@ -96,16 +104,10 @@ def test_closed_form_equals_dynamic_program_equals_brute_force(x64, horizon, low
             np.testing.assert_array_equal(answer, expected)
 
 
-# A kind each: the paper's, selling only, many steps with ties.
-FEW_BOXES = [(5, -5, 5), (4, -5, -1), (6, -1, 1)]
-
-
 @pytest.mark.parametrize(
-    ("horizon", "low", "high"),
-    [
-        box if box in FEW_BOXES else pytest.param(*box, marks=pytest.mark.slow)
-        for box in BOXES
-    ],
+    ("x64", "horizon", "low", "high"),
+    boxes_in_both_widths(SEARCHED_BOXES, [(6, -1, 1)]),
+    indirect=["x64"],
 )
 def test_threshold_search_equals_counting(monkeypatch, x64, horizon, low, high):
     rng = np.random.default_rng(5)
@@ -164,7 +166,9 @@ def test_best_response_takes_fractional_flow(in_float64):
 
 
 @pytest.mark.parametrize("max_unrolled", [0, 10**6])
-@pytest.mark.parametrize("target_range", [None, (-2, 7), (4, 4)])
+@pytest.mark.parametrize(
+    "target_range", [None, pytest.param((-2, 7), marks=pytest.mark.slow), (4, 4)]
+)
 def test_perturbed_costs_in_both_forms(
     monkeypatch, in_float64, max_unrolled, target_range
 ):
@@ -307,39 +311,21 @@ def test_a_trading_session_of_ten_thousand_responses(in_float64, kappa):
     np.testing.assert_allclose(cost, best, rtol=1e-12)
 
 
-def test_the_same_response_alone_and_in_a_batch(in_float64):
+def test_the_same_response_alone_in_a_batch_and_in_blocks(monkeypatch, in_float64):
     rng = np.random.default_rng(10)
-    linear = jnp.asarray(rng.normal(size=(7, 3, 20)) * 50)
-    weight = jnp.asarray(rng.choice(WEIGHTS, (7, 3)))
+    linear = rng.normal(size=(67, 3, 20)) * 50
+    weight = rng.choice(WEIGHTS, (67, 3))
 
     def respond(g, w):
         return separable_response(g, w, jnp.int32(13), min_trade=-9, max_trade=8)
 
-    batch = jax.jit(jax.vmap(jax.vmap(respond)))(linear, weight)
+    batch = np.asarray(jax.jit(jax.vmap(jax.vmap(respond)))(linear, weight))
     single = jax.jit(respond)
-    for i in range(7):
-        for j in range(3):
-            np.testing.assert_array_equal(
-                batch[i, j], single(linear[i, j], weight[i, j])
-            )
-
-
-def test_blocks_do_not_change_answers(monkeypatch, in_float64):
-    rng = np.random.default_rng(11)
-    linear = jnp.asarray(rng.normal(size=(201, 20)) * 50)
-
-    def respond():
-        return jax.jit(
-            jax.vmap(
-                lambda g: separable_response(
-                    g, jnp.float64(0.3), jnp.int32(13), min_trade=-9, max_trade=8
-                )
-            )
-        )(linear)
-
-    whole = respond()
+    for i, j in np.ndindex(67, 3):
+        np.testing.assert_array_equal(batch[i, j], single(linear[i, j], weight[i, j]))
     monkeypatch.setattr(separable, "_BLOCK_SIZE", 20)  # blocks of 64 lanes
-    np.testing.assert_array_equal(respond(), whole)
+    blocks = jax.jit(jax.vmap(jax.vmap(lambda g, w: respond(g, w))))(linear, weight)
+    np.testing.assert_array_equal(blocks, batch)
 
 
 def test_scaling_costs_leaves_the_response(x64):
