@@ -1,5 +1,7 @@
 """Random numbers with the lanes last: those of `jax.random`, bit for bit."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from gtrade.numerics.threefry import _is_threefry, fold_in, uniform
 
 KEYS = (7, 3)
+CASES = list(itertools.product(["threefry2x32", "rbg"], [False, True], [False, True]))
+OTHER_KEYS = [case for case in CASES if case[0] == "rbg"]
 
 
 def draws(fold_in, uniform, keys, rounds, dtype):
@@ -21,9 +25,14 @@ def draws(fold_in, uniform, keys, rounds, dtype):
     return jax.vmap(jax.vmap(inner, in_axes=(0, None)), in_axes=(0, None))(keys, rounds)
 
 
-@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
-@pytest.mark.parametrize("is_wide", [False, True])
-@pytest.mark.parametrize("is_partitionable", [False, True])
+@pytest.mark.parametrize(
+    ("impl", "is_wide", "is_partitionable"),
+    [
+        # Keys of other kinds are left to jax: once is enough for the fast run.
+        pytest.param(*case, marks=[pytest.mark.slow] * (case in OTHER_KEYS[1:]))
+        for case in CASES
+    ],
+)
 def test_draws_are_those_of_jax(impl, is_wide, is_partitionable):
     with jax.enable_x64(is_wide), jax.threefry_partitionable(is_partitionable):
         dtype = jnp.result_type(float)

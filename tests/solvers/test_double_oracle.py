@@ -19,7 +19,7 @@ QUICK = {"start": "even", "max_support": 16}
 
 
 def take(batch, i):
-    return jax.tree.map(lambda x: np.asarray(x)[i], batch)
+    return jax.tree.map(lambda x: np.asarray(x)[i, ...], batch)
 
 
 def make(targets, kappas, box=PAPER, **numbers):
