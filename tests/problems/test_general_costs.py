@@ -170,10 +170,17 @@ def test_narrow_integers_do_not_wrap():
         fixed_fee=1.0,
     )
     profile = np.array([[100, 100], [100, 100]], np.int8)
-    assert game.costs(profile).tolist() == [60_002, 60_002]
-    assert game.cost_matrix(profile, profile).tolist() == [[60_002] * 2] * 2
-    table = game.expected_step_costs(profile[:1], jnp.ones(1))
-    assert table[:, 100].sum() + game.own_constant(200) == 60_002
+
+    @jax.jit
+    def evaluate(game, profile):
+        steps = game.expected_step_costs(profile[:1], jnp.ones(1))[:, 100].sum()
+        total = steps + game.own_constant(200)
+        return game.costs(profile), game.cost_matrix(profile, profile), total
+
+    costs, matrix, total = evaluate(game, profile)
+    assert costs.tolist() == [60_002, 60_002]
+    assert matrix.tolist() == [[60_002] * 2] * 2
+    assert total == 60_002
 
 
 def test_batch_equals_single(x64):

@@ -1,5 +1,4 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -219,8 +218,9 @@ def test_widths(x64):
     ):
         solution = gtrade.solve(game, solver)
         assert solution.status == Status.converged
-        assert solution.value.trades.dtype == (jnp.float64 if x64 else jnp.float32)
-        np.testing.assert_allclose(solution.value.trades[:, 0], first, rtol=1e-5)
+        trades = np.asarray(solution.value.trades)
+        assert trades.dtype == (np.float64 if x64 else np.float32)
+        np.testing.assert_allclose(trades[:, 0], first, rtol=1e-5)
         positions = np.asarray(solution.value.positions)
         np.testing.assert_allclose(positions[:, [0, -1]], [[0, 1], [0, 3]], atol=1e-5)
 
