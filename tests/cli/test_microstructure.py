@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gtrade import cli
+from tests.references import kyle as reference
 
 SINGLE = """
 model = "kyle"
@@ -164,13 +165,16 @@ def test_auctions_in_sequence():
 
 
 def test_auctions_of_unequal_length():
+    steps = [0.5, 0.1, 1.0, 0.3]
     text = SEQUENCE.format(solver="closed-form", numbers="", run="")
-    text = text.replace("num_auctions = 4", "step_lengths = [1.0, 1.0]")
-    row, _ = rows_of(text)
-    assert row["price_impact"][0] == pytest.approx(0.4616576160, abs=1e-10)
-    assert row["posterior_variance"][0] == pytest.approx(0.6920214716, abs=1e-10)
+    text = text.replace("num_auctions = 4", f"step_lengths = {steps}")
+    for count, row in enumerate(rows_of(text), start=1):
+        wanted = reference.sequential(1.0, 1.0, steps, count)
+        for name in ("price_impact", "intensity", "posterior_variance"):
+            np.testing.assert_allclose(row[name], wanted[name], rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_auctions_in_sequence_simulated():
     names = ("price_impact", "insider_profit", "posterior_variance", "total_profit")
     names += ("dealer_profit", "noise_profit")
