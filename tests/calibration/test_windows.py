@@ -11,6 +11,10 @@ from tests.calibration import compiled, loops
 RNG = np.random.default_rng(7)
 
 
+def slow(*cases):
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
 def holed(x, *places):
     x = x.copy()
     x[list(places)] = np.nan
@@ -18,7 +22,7 @@ def holed(x, *places):
 
 
 @pytest.mark.parametrize(
-    ("n", "window"), [(50, 1), (50, 7), (49, 7), (50, 50), (9, 10)]
+    ("n", "window"), [(50, 7), (9, 10), *slow((50, 1), (49, 7), (50, 50))]
 )
 def test_rolling_mean_equals_a_loop(x64, n, window):
     x = holed(RNG.normal(3.0, 2.0, n), n // 3)
@@ -54,7 +58,7 @@ def test_a_bad_entry_touches_only_its_windows(bad):
     np.testing.assert_allclose(found[48:], clean[48:], rtol=1e-4)
 
 
-@pytest.mark.parametrize("window", [1, 5, 40])
+@pytest.mark.parametrize("window", [5, *slow([1], [40])])
 def test_trailing_percentile_equals_a_loop(x64, window):
     x = holed(RNG.integers(0, 6, 40).astype(float), 20)  # with ties
     whole = compiled.trailing_percentile(x, window=window)
@@ -75,7 +79,7 @@ def test_trailing_percentile_ignores_units_and_is_a_share():
     assert np.nanmax(found) == 1
 
 
-@pytest.mark.parametrize("window", [2, 9, 10])
+@pytest.mark.parametrize("window", [9, 10, *slow([2])])
 def test_trailing_score_equals_a_loop(x64, window):
     x = holed(RNG.normal(size=60), 30)
 
@@ -96,7 +100,7 @@ def test_trailing_score_of_what_does_not_move(in_float64):
     np.testing.assert_array_equal(found[3:], [0.0, np.inf, -1 / (1.4826 * 0.5)])
 
 
-@pytest.mark.parametrize(
+each_function = pytest.mark.parametrize(
     "function",
     [
         estimators.rolling_mean,
@@ -104,14 +108,23 @@ def test_trailing_score_of_what_does_not_move(in_float64):
         estimators.trailing_score,
     ],
 )
-def test_batches_equal_single_series_and_jit_changes_nothing(function, in_float64):
+
+
+@each_function
+def test_batches_equal_single_series(function, in_float64):
     batch = RNG.normal(size=(3, 40))
     batch[1, 5] = np.nan
-    function = functools.partial(function, window=6)
-    run = jax.jit(function)
+    run = jax.jit(functools.partial(function, window=5))
     single = np.stack([run(x) for x in batch])
     np.testing.assert_allclose(jax.vmap(run)(batch), single, rtol=1e-12)
-    np.testing.assert_allclose(function(batch[1]), single[1], rtol=1e-12)
+
+
+@pytest.mark.slow
+@each_function
+def test_jit_changes_nothing(function, in_float64):
+    x = holed(RNG.normal(size=40), 5)
+    function = functools.partial(function, window=5)
+    np.testing.assert_allclose(function(x), jax.jit(function)(x), rtol=1e-12)
 
 
 def test_bad_windows_are_named():
