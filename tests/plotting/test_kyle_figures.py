@@ -77,6 +77,13 @@ def sequence(values, key=COUNT, *, sizes=(4,), failed=(), value_std=2.0, start=N
     return FakeTable(data, {"spec": spec}, swept, [])
 
 
+def slow_among(cases, *slow):
+    """Leave to the slow tests what other cases and tests draw as well."""
+    return [
+        pytest.param(case, marks=[pytest.mark.slow] * (case in slow)) for case in cases
+    ]
+
+
 ONE = {
     "one point": one_auction([1.0]),
     "sweep": one_auction([0.5, 1.0, 2.0]),
@@ -91,7 +98,9 @@ ONE = {
 }
 
 
-@pytest.mark.parametrize("case", ONE)
+@pytest.mark.parametrize(
+    "case", slow_among(ONE, "sweep", "insiders", "simulated", "all certain")
+)
 def test_any_run_of_one_auction_has_figures(case, tmp_path):
     figures = kyle.figures(ONE[case])
     for name, figure in figures.items():
@@ -150,7 +159,9 @@ SEQUENCES = {
 }
 
 
-@pytest.mark.parametrize("case", SEQUENCES)
+@pytest.mark.parametrize(
+    "case", slow_among(SEQUENCES, "insiders", "values", "a failed row")
+)
 def test_any_run_of_sequences_has_figures(case, tmp_path):
     figures = kyle.sequential_figures(SEQUENCES[case])
     for name, figure in figures.items():
