@@ -88,6 +88,7 @@ def test_moments_are_those_of_numpy(x64, mean):
         assert found.mean["x"].dtype == (np.float64 if x64 else np.float32)
 
 
+@pytest.mark.slow
 def test_chunks_change_last_bits_only(in_float64):
     sampler = Shifted(mean=7.0)
     base = run(sampler, KEY, jnp.int32(9_999))
@@ -171,7 +172,7 @@ def test_infinite_and_missing_outcomes_show():
     assert np.isfinite(found.mean["x"])
 
 
-def test_mapped_estimates_are_single_ones_whatever_the_neighbours():
+def test_mapped_estimates_are_single_ones_whatever_the_neighbours_and_chunks():
     means = jnp.array([1.0, np.nan, -50.0, np.inf, 4.0])
     # Of two paths the error of a variance is a root of rounding noise alone.
     counts = jnp.array([1000, 70, 12_000, 500, 40], jnp.int32)
@@ -180,7 +181,7 @@ def test_mapped_estimates_are_single_ones_whatever_the_neighbours():
     @jax.jit
     @jax.vmap
     def mapped(mean, key, count):
-        return estimate(Shifted(mean), key, count, joint=JOINT)
+        return estimate(Shifted(mean), key, count, joint=JOINT, chunk_size=100)
 
     many = mapped(means, keys, counts)
     assert np.isnan(many.mean["x"][1])
