@@ -21,8 +21,8 @@ KEY = jax.random.key(4)
 PROFITS = ("insider_profit", "dealer_profit", "noise_profit")
 
 
-def shocks_of(x64):
-    x = np.random.default_rng(7).normal(size=(4, 40_000))
+def shocks_of(x64, num_paths=4096):
+    x = np.random.default_rng(7).normal(size=(4, num_paths))
     return jnp.asarray(x, np.float64 if x64 else np.float32)
 
 
@@ -260,7 +260,7 @@ def test_price_moves_are_uncorrelated(in_float64):
         jnp.asarray(np.log(right["price_impact"])),
         jnp.zeros(4),
     )
-    moves = np.asarray(play(market, shocks_of(True))["move"])
+    moves = np.asarray(play(market, shocks_of(True, 40_000))["move"])
     correlation = np.corrcoef(moves) - np.eye(3)
     assert np.abs(correlation).max() < 5 / 200
     learnt = 1.5**2 - right["posterior_variance"]
