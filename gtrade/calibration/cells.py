@@ -1,0 +1,147 @@
+"""From cells to numbers: what a number, a missing number and a name look like.
+
+Cells stay text until here, so that a bad one can be shown as it stands.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from gtrade.calibration.rules import Rule, show_text
+from gtrade.calibration.tables import Labels
+
+pc: Any = pyarrow.compute  # its functions are made on import, unseen by type checkers
+
+_MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None"]
+_SIDES = {"buy": "1", "b": "1", "sell": "-1", "s": "-1"}
+
+
+class Collected:
+    """Columns collected block by block: floats, NaN where missing, or `Labels`."""
+
+    def __init__(self, wanted: Mapping[str, int], labels: Sequence[str]) -> None:
+        self.labels = set(labels)
+        self.chunks: dict[str, list[Any]] = {name: [] for name in wanted}
+        self.bad: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+        self.first: dict[str, tuple[int, str]] = {}
+        self.blank: list[np.ndarray] = []
+        self.num_rows = 0
+
+    def add(self, block: Mapping[str, pa.Array]) -> None:
+        """Cast the next block of rows."""
+        size = len(next(iter(block.values())))
+        blank = np.ones(size, bool)
+        for name, cells in block.items():
+            if name in self.labels:
+                cells = _as_text(cells)
+                self.chunks[name].append(cells)
+                blank &= _numpy(pc.equal(cells, ""))
+                continue
+            numbers, bad, missing = _as_numbers(cells, name)
+            self.chunks[name].append(numbers)
+            blank &= missing
+            if len(bad):
+                self.bad[name].append(bad + self.num_rows)
+                text = _decoded(cells, int(bad[0]))
+                self.first.setdefault(name, (int(bad[0]) + self.num_rows, text))
+        self.blank.append(blank)
+        self.num_rows += size
+
+    def bad_cells(self) -> list[tuple[str, int, str]]:
+        """Return name, row and text of each column's first cell that is no number."""
+        return [(name, at, text) for name, (at, text) in self.first.items()]
+
+    def finish(
+        self, rows: np.ndarray, *, has_blanks: bool
+    ) -> tuple[np.ndarray, dict[str, Any], list[Rule]]:
+        """Return row numbers, columns, and rules that unreadable cells have broken.
+
+        Args:
+            rows: number of each row collected.
+            has_blanks: rows without anything in them are left out.
+        """
+        is_blank = np.concatenate([*self.blank, np.zeros(0, bool)])
+        keep = ~is_blank if has_blanks else np.ones(len(rows), bool)
+        columns: dict[str, Any] = {}
+        unread = []
+        for name, chunks in self.chunks.items():
+            if name in self.labels:
+                text = pa.chunked_array(chunks, pa.string())
+                columns[name] = Labels.of(text.filter(pa.array(keep)))
+                continue
+            columns[name] = np.concatenate([*chunks, np.zeros(0)])[keep]
+            if self.bad[name]:
+                good = np.ones(len(rows), bool)
+                good[np.concatenate(self.bad[name])] = False
+                unread.append(_not_a_number(name, good[keep], self.first[name][1]))
+        return rows[keep], columns, unread
+
+
+def _not_a_number(name: str, good: np.ndarray, text: str) -> Rule:
+    return Rule(name, "be a number", lambda c: good, value=show_text(text))
+
+
+def _as_numbers(
+    cells: pa.Array, name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return numbers, positions of cells that hold none, and which are missing."""
+    if pa.types.is_timestamp(cells.type):
+        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[cells.type.unit]
+        whole = pc.cast(cells, pa.int64())
+        numbers = _numpy(pc.cast(whole, pa.float64(), safe=False)) / per_second
+    elif not pa.types.is_string(cells.type) and not pa.types.is_large_string(
+        cells.type
+    ):
+        numbers = _numpy(pc.cast(cells, pa.float64(), safe=False))
+    else:
+        return _read_numbers(cells, name)
+    return numbers, np.zeros(0, int), _numpy(pc.is_null(cells))
+
+
+def _read_numbers(cells: pa.Array, name: str):
+    try:  # almost always every cell is a plain number
+        numbers = _numpy(pc.cast(cells, pa.float64()))
+        return numbers, np.zeros(0, int), _numpy(pc.is_null(cells))
+    except pa.ArrowInvalid:
+        pass
+    raw = cells.cast(pa.binary())
+    is_text = _numpy(pc.match_substring_regex(raw, rb"^[\x20-\x7e\t]*$"))
+    plain = pc.if_else(pa.array(is_text), raw, b"?").cast(pa.string())
+    plain = pc.utf8_trim_whitespace(plain)
+    if name == "side":
+        words = pc.utf8_lower(plain)
+        for word, number in _SIDES.items():
+            plain = pc.if_else(pc.equal(words, word), number, plain)
+    missing = _numpy(pc.is_in(plain, pa.array(_MISSING)))
+    number = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+    is_number = _numpy(pc.match_substring_regex(plain, number))
+    endless = r"^[+-]?[iI][nN][fF]([iI][nN][iI][tT][yY])?$"
+    is_number |= _numpy(pc.match_substring_regex(plain, endless))
+    readable = pc.if_else(pa.array(is_number), plain, None)
+    numbers = _numpy(pc.cast(readable, pa.float64()))
+    return numbers, np.flatnonzero(~is_number & ~missing), missing
+
+
+def _as_text(cells: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if not pa.types.is_string(cells.type):
+        cells = pc.cast(cells, pa.string())
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        raise UnicodeError("names that are not text in UTF-8") from None
+    return pc.utf8_trim_whitespace(pc.fill_null(cells, ""))
+
+
+def _decoded(cells: pa.Array, row: int) -> str:
+    raw = cells[row : row + 1].cast(pa.binary())[0].as_py()
+    return raw.decode(errors="replace")
+
+
+def _numpy(x: Any) -> np.ndarray:
+    # Missing numbers become NaN.
+    return np.array(x.to_numpy(zero_copy_only=False))
