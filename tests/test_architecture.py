@@ -9,7 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent / "gtrade"
 LAYERS = (
-    ("_arrays", "_checks"),
+    ("_arrays", "_checks", "_files"),
     ("solution",),
     ("numerics",),
     ("problems",),
@@ -27,7 +27,16 @@ LAYERS = (
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-WITHOUT_JAX = ("sweeps/store.py", "sweeps/files.py", "reporting", "plotting")
+WITHOUT_JAX = (
+    *("sweeps/store.py", "sweeps/files.py", "reporting", "plotting"),
+    *(
+        f"calibration/{name}.py"
+        for name in (
+            *("bars", "cells", "data", "parsing", "readers", "records", "rules"),
+            *("signing", "spellings", "tables", "writers"),
+        )
+    ),
+)
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem in RANK)
 
 

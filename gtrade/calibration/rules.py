@@ -177,7 +177,7 @@ def _raise_first(
             place=origin.place,
             num_bad=count,
         )
-    rule = rules[broken[bad[0]]]
+    rule = rules[int(broken[bad[0]])]
     value = rule.value
     if value is None:
         value = _show(rule.column, columns, origin, row)

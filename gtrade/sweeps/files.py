@@ -2,14 +2,14 @@
 
 import fcntl
 import os
-import secrets
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from gtrade._files import write_file as write_file
 
 UNREADABLE = (OSError, pa.ArrowException, EOFError)
 
@@ -60,26 +60,6 @@ def is_readable(path: Path) -> bool:
 def write_table(table: pa.Table, file: BinaryIO) -> None:
     """Write a table with checksums, compressed."""
     pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-
-
-def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file so that its name never stands for less than all of it."""
-    own = f"{os.getpid()}-{secrets.token_hex(4)}"  # also among several machines
-    temporary = path.with_name(f".{path.name}.{own}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)  # a full disk gets its room back
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def lock_folder(folder: Path) -> Any:
