@@ -123,17 +123,60 @@ class Doctor:
         return doctor_command()
 
 
+@dataclasses.dataclass(frozen=True)
+class Calibrate:
+    """Fit impact or information coefficients to trade data, with errors."""
+
+    data: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE")]
+    """CSV, gzipped CSV or Parquet; for LOBSTER messages and order book."""
+    model: Annotated[str, arg(metavar="NAME", help_behavior_hint="")]
+    """What to fit; `gtrade models` lists the names."""
+    window: Annotated[str | None, arg(metavar="TIME", help_behavior_hint="")] = None
+    """Length of bars, such as 5min."""
+    every: Annotated[str | None, arg(metavar="TIME", help_behavior_hint="")] = None
+    """Fit periods of this length too, each by itself."""
+    horizon: Annotated[str | None, arg(metavar="TIME", help_behavior_hint="")] = None
+    """Over which a position would be built: the unit of time of the estimates."""
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")] = ()
+    """Another option of the fit."""
+    columns: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(metavar="NAME=COLUMN")
+    ] = ()
+    """What a column of the file is called, such as price=px."""
+    skip_bad: bool = False
+    """Drop and count bad rows instead of stopping at the first."""
+    draws: Annotated[int, arg(metavar="N")] = 1000
+    """Draws of the estimates for `gtrade run --set-from`."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Of the draws."""
+    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of estimates, draws and report; without it a table is printed."""
+    json: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write the estimates as JSON; - for stdout, and nothing else there."""
+    debug: bool = False
+    """Show tracebacks."""
+
+    def __call__(self) -> int:
+        """Run the command."""
+        from gtrade.cli.calibrate import calibrate_command
+
+        return calibrate_command(self)
+
+
 Command = (
     Annotated[Run, subcommand("run")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Compact, subcommand("compact")]
+    | Annotated[Calibrate, subcommand("calibrate")]
     | Annotated[Models, subcommand("models")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 
 
-def parse(argv: Sequence[str]) -> Run | Report | Export | Compact | Models | Doctor:
+def parse(
+    argv: Sequence[str],
+) -> Run | Report | Export | Compact | Calibrate | Models | Doctor:
     """Return the command of a command line; help and errors raise SystemExit."""
     return tyro.cli(
         Command,

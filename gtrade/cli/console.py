@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 _WIDTH_OF_FILES = 200
 
 
-def make_console() -> "Console":
+def make_console(*, stderr: bool = False) -> "Console":
     """Return a console as wide as the terminal; in a file or pipe nothing is cut."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDTH_OF_FILES
+    return Console(width=width, stderr=stderr)

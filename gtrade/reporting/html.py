@@ -13,7 +13,7 @@ from gtrade.reporting.tables import summarise, summary_html
 from gtrade.sweeps.table import Table
 
 _MOST_POINTS = 500
-_STYLE = """
+STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
        padding: 0 1rem; color: #222; background: #fff; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
@@ -45,7 +45,7 @@ def write_report(table: Table, folder: str | Path) -> Path:
     drawings = {}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=150)
-        drawings[name] = _svg(figure, name)
+        drawings[name] = draw_svg(figure, name)
         (folder / f"{name}.svg").write_text(drawings[name], encoding="utf-8")
     path = folder / "report.html"
     path.write_text(page(table, drawings, problem), encoding="utf-8")
@@ -66,7 +66,7 @@ def _figures(table: Table) -> tuple[dict[str, Any], str]:
         return {}, f"The figures could not be drawn ({reason})."
 
 
-def _svg(figure: Any, name: str) -> str:
+def draw_svg(figure: Any, name: str) -> str:
     """Return a figure as an SVG element; ids differ between figures of one page."""
     import matplotlib
 
@@ -119,7 +119,7 @@ def page(table: Table, drawings: Mapping[str, str], problem: str = "") -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<title>{title}</title><style>{STYLE}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
