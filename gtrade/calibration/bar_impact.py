@@ -143,7 +143,7 @@ class BarRegression(AbstractSolver):
         values, influence, r_squared = problem.numbers()
         covariance = jnp.matmul(influence.T, influence, precision="highest")
         is_positive = jnp.array([x == "positive" for x in problem.domains])
-        is_at_bound = is_positive & (values <= 0)
+        is_at_bound = is_positive & (values <= 0) & problem.is_admissible()
         ones = jnp.ones_like(values)
         safe = jnp.where(is_at_bound, 1, values)
         free = release(safe, problem.domains, ones)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gtrade.calibration.bar_impact import BarImpact, BarRegression
+from gtrade.calibration.bars import signed_bars
+from gtrade.calibration.data import Events, Trades
 from gtrade.calibration.results import Calibration
 from gtrade.calibration.tabulate import tabulate
 from gtrade.problems.base import replace_fields
@@ -15,7 +17,7 @@ _MOST_POINTS = 5000
 
 
 def impact(
-    events: Any,
+    events: Events,
     *,
     window: float = 300.0,
     every: float | None = None,
@@ -34,16 +36,20 @@ def impact(
         num_draws: draws of the fit to all of the data.
         seed: of the draws.
     """
-    bars = events.signed_bars(window)
-    count = len(bars["mid_changes"])
+    bars = signed_bars(events, window)
+    flows, volumes, changes = (
+        bars[name] for name in ("signed_volume", "volume", "price_change")
+    )
+    count, start = len(flows), float(bars["time"][0] - window)
+    costs = _costs(events.executions(), bars["price"] - changes, start, window)
     horizon = count * window if horizon is None else horizon
-    labels, weights = periods(count, window, bars["start"], every)
+    labels, weights = periods(count, window, start, every)
     with jax.enable_x64(True):
         whole = BarImpact(
-            mid_changes=bars["mid_changes"],
-            flows=bars["flows"],
-            volumes=bars["volumes"],
-            costs=bars["costs"],
+            mid_changes=changes,
+            flows=flows,
+            volumes=volumes,
+            costs=costs,
             bar_length=window / horizon,
             weights=weights[0],
         )
@@ -53,8 +59,9 @@ def impact(
 
         fits = jax.jit(jax.vmap(solve))(jnp.asarray(weights))
         units = dict(zip(BarImpact.names, BarImpact.units, strict=True)) | {"kappa": ""}
-        traded = bars["volumes"] > 0
         thin = slice(None, None, max(1, count // _MOST_POINTS))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            intensity, shortfall = flows**2 / volumes, costs / volumes
         return tabulate(
             "impact",
             fits,
@@ -62,18 +69,32 @@ def impact(
             units,
             derived={"kappa": lambda x: x[0] / x[1]},
             curves={
-                "flow": bars["flows"][thin],
-                "mid_change": bars["mid_changes"][thin],
-                "intensity": (bars["flows"] ** 2)[traded][thin]
-                / bars["volumes"][traded][thin],
-                "shortfall": (bars["costs"] / np.where(traded, bars["volumes"], 1))[
-                    traded
-                ][thin],
+                "flow": flows[thin],
+                "mid_change": changes[thin],
+                "intensity": intensity[thin],
+                "shortfall": shortfall[thin],
             },
-            facts={"window": window, "every": every, "horizon": horizon},
+            facts={
+                "window": window,
+                "every": every,
+                "horizon": horizon,
+                "num_executions": int(events.is_execution().sum()),
+                "num_dropped_rows": events.num_dropped,
+            },
             num_draws=num_draws,
             seed=seed,
         )
+
+
+def _costs(
+    trades: Trades, opens: np.ndarray, start: float, window: float
+) -> np.ndarray:
+    """Return what takers paid in each bar beyond the mid at its start, currency."""
+    index = np.floor((trades.time - start) / window)
+    inside = (index >= 0) & (index < len(opens))
+    place = index[inside].astype(np.int64)
+    beyond = (trades.price[inside] - opens[place]) * trades.signed_size[inside]
+    return np.bincount(place, beyond, minlength=len(opens))
 
 
 def periods(
@@ -103,7 +124,8 @@ def periods(
         place = np.floor(np.arange(count) * window / every + 1e-9).astype(int)
         for period in range(place[-1] + 1 if count else 0):
             weights.append((place == period).astype(float))
-            ends.append((start + period * every, start + (period + 1) * every))
+            first = start + period * every
+            ends.append((first, min(first + every, start + count * window)))
     first, last = np.array(ends).T
     names = ["all"] + [_clock(x) for x in first[1:]]
     labels = {"period": np.array(names), "start": first, "end": last}

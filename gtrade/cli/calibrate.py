@@ -29,6 +29,8 @@ def calibrate_command(arguments: "Calibrate") -> int:
 
     entry = find_entry(arguments.model)
     options = read_options(entry, arguments)
+    if not arguments.data:
+        raise CommandError("FILE: name at least one file")
     if arguments.draws < 1:
         raise CommandError(f"--draws: must be at least 1; got {arguments.draws}")
     if arguments.out is not None:
@@ -138,7 +140,7 @@ def read_duration(name: str, text: str) -> float:
 
 def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     """Read the files of a command line as what a fit needs."""
-    from gtrade.calibration import readers
+    from gtrade.calibration.readers import read_any
 
     columns = {}
     for setting in arguments.columns:
@@ -151,7 +153,15 @@ def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     options: dict[str, Any] = {"skip_bad": arguments.skip_bad}
     if columns:
         options["columns"] = columns
-    return readers.read(arguments.data, entry.data, **options)
+    first, *rest = arguments.data
+    if rest:
+        if entry.data != "events" or len(rest) > 1:
+            raise CommandError(
+                "FILE: give one; or two for events, messages and order book; got"
+                f" {len(arguments.data)}"
+            )
+        options["orderbook"] = rest[0]
+    return read_any(first, entry.data, **options)
 
 
 def show(found: "Calibration", entry: "CalibrationEntry") -> None:
