@@ -70,12 +70,20 @@ class AbstractRegression(AbstractFitProblem):
     def total_sum_of_squares(self) -> Float[Array, ""]:
         """Return what there is to explain."""
 
+    def variance(self, residuals: Float[Array, " observations"]) -> Float[Array, ""]:
+        """Return the residuals' mean square, or that of rounding if that is more.
+
+        Data without noise would leave a likelihood without an end.
+        """
+        count = jnp.maximum(self.weights.sum(), 1)
+        rounding = float(jnp.finfo(residuals.dtype).eps) * self.total_sum_of_squares()
+        return jnp.maximum((self.weights * residuals**2).sum(), rounding) / count
+
     def log_likelihoods(
         self, values: Float[Array, " parameters"]
     ) -> Float[Array, " observations"]:
         residuals = self.residuals(values)
-        count = jnp.maximum(self.weights.sum(), 1)
-        variance = (self.weights * residuals**2).sum() / count
+        variance = self.variance(residuals)
         return -0.5 * (jnp.log(2 * jnp.pi * variance) + residuals**2 / variance)
 
 

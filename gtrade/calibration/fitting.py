@@ -160,7 +160,7 @@ class AbstractFitter(AbstractSolver):
             spread = _sandwich(inverse, meat)
         elif isinstance(problem, AbstractRegression):  # of n, so many are free
             count = problem.weights.sum()
-            spread = inverse * count / jnp.maximum(count - rank, 1)
+            spread = inverse * count / jnp.maximum(count - rank.astype(count.dtype), 1)
         else:
             spread = inverse
         # From coordinates in units of the scale to those of the bare numbers.
@@ -361,7 +361,7 @@ def _inverse(information: Array, is_fixed: Array) -> tuple[Array, ...]:
     is_kept = values > max(_FLAT, 10 * eps)
     safe = jnp.where(is_kept, values, 1)
     scaled_inverse = (vectors * jnp.where(is_kept, 1 / safe, 0)[None]) @ vectors.T
-    share_open = (vectors**2 * ~is_kept[None]).sum(axis=1)
+    share_open = jnp.where(is_kept[None], 0, vectors**2).sum(axis=1)
     is_identified = is_free & (share_open < 1e-6)
     largest = jnp.where(is_kept, values, 0).max()
     smallest = jnp.where(is_kept, values, jnp.inf).min()
@@ -398,6 +398,6 @@ def _scores(problem: AbstractFitProblem, free: Array, scale: Array) -> Array:
     if not isinstance(problem, AbstractRegression):
         return weights[:, None] * jax.jacfwd(at(problem.log_likelihoods))(free)
     residuals = at(problem.residuals)(free)
-    variance = (weights * residuals**2).sum() / jnp.maximum(weights.sum(), 1)
+    variance = problem.variance(residuals)
     slopes = jax.jacfwd(at(problem.residuals))(free)
     return -(weights * residuals / variance)[:, None] * slopes

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from gtrade._checks import InadmissibleError, check, check_integer
 from gtrade.numerics.linear_ode import bridge
@@ -113,7 +113,18 @@ def spectral_paths(game: PositionBuilding, num_points: int) -> PositionPaths:
     )
 
 
-def _paths(game: PositionBuilding, times: np.ndarray) -> tuple[Array, Array]:
+def spectral_positions(
+    game: PositionBuilding, times: Float[Array, " times"]
+) -> Float[Array, "types times"]:
+    """Return equilibrium positions at any times in [0, 1], which may be traced.
+
+    The game's numbers have to be admissible; the slope in them is exact, that in the
+    times is taken to be zero.
+    """
+    return _paths(game, times)[0]
+
+
+def _paths(game: PositionBuilding, times: Any) -> tuple[Array, Array]:
     joint, marginals = game.joint_beliefs()
     size, targets = game.size, game.targets
     dtype = targets.dtype
