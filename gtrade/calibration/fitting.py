@@ -30,7 +30,9 @@ ERRORS = ("hessian", "sandwich")
 _AGREEING = 1e-3
 # Curvature of a direction, in units of the parameters' own, that rounding could make.
 _FLAT = 1e-9
-_MOST_STEPS, _CLOSE = 30, 1e-9
+_MOST_STEPS, _CLOSE, _NEAR = 30, 1e-9, 1e-3
+# Slopes this many rounding units below the steepest are rounding themselves.
+_ROUNDING = 1e3
 
 
 class AbstractFitter(AbstractSolver):
@@ -325,6 +327,8 @@ def _climb(problem: AbstractFitProblem, free: Array, scale: Array) -> _Peak:
         new = look(peak.free + peak.step, peak.num_steps + 1)
         eps = float(jnp.finfo(free.dtype).eps)
         is_lower = new.loss <= peak.loss + 8 * eps * jnp.abs(peak.loss)
+        # So close to an optimum losses differ by rounding.
+        is_lower = is_lower | (peak.decrement < _NEAR)
         is_better = is_lower & (new.decrement < peak.decrement)
         kept = jax.tree.map(lambda x, y: jnp.where(is_better, x, y), new, peak)
         halved = jnp.where(is_better, kept.step, peak.step / 2)
@@ -352,12 +356,14 @@ def _inverse(information: Array, is_fixed: Array) -> tuple[Array, ...]:
     """
     is_free = ~is_fixed
     curvature = jnp.diagonal(information)
-    size = jnp.sqrt(jnp.where(is_free & (curvature > 0), curvature, 1))
+    eps = float(jnp.finfo(information.dtype).eps)
+    least = (_ROUNDING * eps) ** 2 * jnp.where(is_free, curvature, 0).max()
+    is_free = is_free & (curvature > least)
+    size = jnp.sqrt(jnp.where(is_free, curvature, 1))
     both = is_free[:, None] & is_free[None]
     scaled = jnp.where(both, information / size[:, None] / size[None], 0)
     scaled = jnp.where(jnp.isfinite(scaled), scaled, 0)
     values, vectors = jnp.linalg.eigh(scaled)
-    eps = float(jnp.finfo(information.dtype).eps)
     is_kept = values > max(_FLAT, 10 * eps)
     safe = jnp.where(is_kept, values, 1)
     scaled_inverse = (vectors * jnp.where(is_kept, 1 / safe, 0)[None]) @ vectors.T

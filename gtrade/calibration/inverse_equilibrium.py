@@ -15,7 +15,8 @@ all but firm i is (N - 1) Vbar f + (Vbar - V_i) h: it tells V_i, the others' sum
 kappa, and nothing about how the others share their sum. The sum of all tells no single
 target. With equal targets h is absent, and with zero targets kappa is. A lone firm's
 schedule is straight whatever kappa. All of this shows in a fit's `rank` and
-`is_identified`, and `combination` gives sums that are told where their parts are not.
+`is_identified`;
+`gtrade.calibration.combinations` gives sums that are told where their parts are not.
 """
 
 import abc
@@ -30,14 +31,13 @@ from jaxtyping import Array, Bool, Float
 
 from gtrade._arrays import as_float
 from gtrade._checks import InadmissibleError, check_shape
-from gtrade.calibration.fit import AbstractRegression, Domain, Fit
+from gtrade.calibration.fit import AbstractRegression, Domain
 from gtrade.problems.position_building import PositionBuilding
 from gtrade.solvers.spectral import spectral_positions
 
 # Impacts to begin searches at; targets follow from them by linear least squares.
 _IMPACTS = (0.3, 1.5, 6.0, 25.0)
 _RIDGE = 1e-10
-_OPEN = 1e-6
 
 
 class AbstractInverseEquilibrium(AbstractRegression):
@@ -214,7 +214,7 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
         dtype = self.observed.dtype
         num_views = self.observed.shape[0]
         self.view = np.eye(num_views, dtype=dtype) if view is None else view
-        self.weights = _default_weights(self.observed, weights)
+        self.weights = default_weights(self.observed, weights)
         num_firms = np.shape(self.view)[-1]
         self.targets = np.zeros(num_firms, dtype) if targets is None else targets
         self.known = tuple(known)
@@ -244,7 +244,7 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
     ) -> None:
         """Raise ValueError for inadmissible numbers; takes scalars or columns."""
         del observed, weights, has_own_impacts, sees_trades
-        _check_times(times)
+        check_times(times)
         if known and targets is None:
             raise InadmissibleError("targets", "be given where some are known", None)
         if view is not None and not all(0 <= i < np.shape(view)[-1] for i in known):
@@ -264,7 +264,7 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
     def names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Of the numbers."""
         return (
-            *(_numbered("kappa", self.num_firms) if self.has_own_impacts else ("kappa",)),
+            *(numbered("kappa", self.num_firms) if self.has_own_impacts else ("kappa",)),
             *(f"target_{i}" for i in self._unknown),
         )
 
@@ -295,72 +295,18 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
         return guesses
 
 
-class Combination(eqx.Module):
-    """A sum of numbers of a fit.
-
-    Attributes:
-        value: NaN where the data leave it open, shape ().
-        standard_error: for independent noise of one size, shape ().
-        is_identified: whether the data tell it, shape ().
-    """
-
-    value: Float[Array, ""]
-    standard_error: Float[Array, ""]
-    is_identified: Bool[Array, ""]
-
-
-def combination(
-    problem: AbstractInverseEquilibrium, fit: Fit, **coefficients: float
-) -> Combination:
-    """Return a weighted sum of a fit's numbers, told or not whatever its parts are.
-
-    Args:
-        problem: one instance.
-        fit: of it.
-        coefficients: of the numbers by name, others 0: `target_1=1, target_2=1`.
-
-    Raises:
-        ValueError: if there is no number of such a name.
-    """
-    for name in coefficients:
-        if name not in problem.names:
-            rule = f"be one of {', '.join(problem.names)}"
-            raise InadmissibleError("coefficients", rule, name)
-    scale = jnp.where(problem.scale() > 0, problem.scale(), 1)
-    wanted = jnp.asarray([coefficients.get(x, 0.0) for x in problem.names], scale.dtype)
-    slopes = jax.jacfwd(problem.predict)(fit.values)
-    slopes = slopes.reshape(-1, len(problem.names)) * scale[None]
-    slopes = slopes * jnp.sqrt(problem.weights)[:, None]
-    information = jnp.matmul(slopes.T, slopes, precision="highest")
-    values, vectors = jnp.linalg.eigh(information)
-    eps = float(jnp.finfo(scale.dtype).eps)
-    is_kept = values > max(1e-9, 10 * eps) * values.max()
-    along = jnp.matmul(vectors.T, (wanted * scale)[:, None], precision="highest")[:, 0]
-    size = (along**2).sum()
-    is_identified = jnp.where(is_kept, 0, along**2).sum() <= _OPEN**2 * size
-    count = problem.weights.sum() - is_kept.astype(scale.dtype).sum()
-    left = (problem.weights * problem.residuals(fit.values) ** 2).sum()
-    inverse = jnp.where(is_kept, 1 / jnp.where(is_kept, values, 1), 0)
-    variance = (along**2 * inverse).sum() * left / jnp.maximum(count, 1)
-    return Combination(
-        value=jnp.where(is_identified, (wanted * fit.values).sum(), jnp.nan),
-        standard_error=jnp.where(is_identified, jnp.sqrt(variance), jnp.nan),
-        is_identified=is_identified,
-    )
-
-
-def _default_weights(observed: Array, weights: Any) -> Array:
+def default_weights(observed: Array, weights: Any) -> Array:
     if weights is not None:
         return as_float(weights)
     return jnp.isfinite(observed).ravel().astype(observed.dtype)
 
 
-def _check_times(times: Any) -> None:
+def check_times(times: Any) -> None:
     array = np.asarray(times, np.float64)
     is_good = np.all((array >= 0) & (array <= 1)) and np.all(np.diff(array) > 0)
     if not is_good:
         raise InadmissibleError("times", "ascend within [0, 1]", times)
 
 
-def _numbered(name: str, count: int) -> tuple[str, ...]:
+def numbered(name: str, count: int) -> tuple[str, ...]:
     return tuple(f"{name}_{i}" for i in range(count))
