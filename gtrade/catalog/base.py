@@ -32,6 +32,7 @@ class Parameter:
         allows_list: whether a scalar may also be given as a list of such values, which
             has to be static outside of tables.
         fields: keys of a table.
+        estimate: under which name a calibration estimates it, if not its own.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Parameter:
     codes: tuple[int, ...] = ()
     allows_list: bool = False
     fields: tuple["Parameter", ...] = ()
+    estimate: str | None = None
 
     @property
     def is_required(self) -> bool:

@@ -49,6 +49,7 @@ ENTRY = ModelEntry(
             "kappa of all firms, permanent impact relative to temporary; at least 0",
             "1",
             default=None,
+            estimate="kappa",
         ),
         Parameter(
             "permanent_impacts",

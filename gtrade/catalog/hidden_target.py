@@ -29,6 +29,7 @@ ENTRY = ModelEntry(
             "number",
             "kappa, permanent impact relative to temporary; at least 0",
             "1",
+            estimate="kappa",
         ),
         Parameter(
             "target",

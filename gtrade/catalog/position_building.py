@@ -90,6 +90,7 @@ ENTRY = ModelEntry(
                             "number",
                             "kappa, permanent impact relative to temporary; at least 0",
                             "1",
+                            estimate="kappa",
                         ),
                         Parameter(
                             "target", "number", "shares held at the end", "shares"

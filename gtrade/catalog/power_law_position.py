@@ -29,6 +29,7 @@ ENTRY = ModelEntry(
             "number",
             "kappa, price move per share held by all firms; at least 0",
             "price/share",
+            estimate="kappa",
         ),
         Parameter(
             "exponent",

@@ -186,6 +186,7 @@ ENTRY = ModelEntry(
             "number",
             "kappa, permanent impact relative to temporary; at least 0",
             "1",
+            estimate="discrete_kappa",
         ),
         Parameter(
             "temporary_exponent",
