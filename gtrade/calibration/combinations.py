@@ -63,5 +63,3 @@ def combination(
         standard_error=jnp.where(is_identified, jnp.sqrt(variance), jnp.nan),
         is_identified=is_identified,
     )
-
-

@@ -264,7 +264,11 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
     def names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Of the numbers."""
         return (
-            *(numbered("kappa", self.num_firms) if self.has_own_impacts else ("kappa",)),
+            *(
+                numbered("kappa", self.num_firms)
+                if self.has_own_impacts
+                else ("kappa",)
+            ),
             *(f"target_{i}" for i in self._unknown),
         )
 

@@ -85,9 +85,7 @@ def kappa_from(
     factor = jnp.where(is_positive, jnp.exp(spread), jnp.nan)
     interval = jnp.stack([value - z * error, value + z * error])
     log_interval = jnp.stack([value / factor, value * factor])
-    status = Status.where(
-        is_positive & is_known, Status.converged, Status.degenerate
-    )
+    status = Status.where(is_positive & is_known, Status.converged, Status.degenerate)
     return Kappa(
         value=jnp.where(is_valid, value, jnp.nan),
         standard_error=jnp.where(is_valid, error, jnp.nan),

@@ -19,6 +19,8 @@ class Run:
     """TOML file: model, numbers, solver and sweep axes."""
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")] = ()
     """Replace a value of the spec, such as solver.noise=10."""
+    set_from: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Take draws of estimated numbers from a calibration's folder, one point a draw."""
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of the results; without it a table is printed."""
     json: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None

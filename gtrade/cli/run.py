@@ -28,7 +28,9 @@ def run_command(arguments: "Run") -> int:
         raise CommandError(f"--chunk: must be at least 1; got {arguments.chunk}")
     from gtrade.sweeps.spec import load_spec
 
-    spec = load_spec(arguments.spec, arguments.set)
+    spec = load_spec(arguments.spec, arguments.set, arguments.set_from)
+    if arguments.set_from is not None:
+        print(_describe_draws(spec, arguments.set_from), file=sys.stderr)
     _check_writable(arguments.json)
     prepare_environment(calls_lapack=spec.solver_entry.calls_lapack)
     from gtrade.solution import SUCCESS_NAMES
@@ -55,6 +57,19 @@ def run_command(arguments: "Run") -> int:
     is_whole = len(table) >= spec.num_points * spec.run.replications
     is_answered = is_whole and set(counts) <= set(SUCCESS_NAMES)
     return 0 if is_answered else SOME_WITHOUT_ANSWER
+
+
+def _describe_draws(spec: "Spec", folder: Path) -> str:
+    """Return which keys are set by which draws, in a line."""
+    draws = spec.draws or {}
+    by_column: dict[str, list[str]] = {}
+    for key, column in draws["columns"].items():
+        by_column.setdefault(column, []).append(key)
+    pairs = [f"{column} sets {', '.join(keys)}" for column, keys in by_column.items()]
+    count = next(len(axis) for axis in spec.axes if axis.form == "draws")
+    line = f"{count} draws of {folder}: {'; '.join(pairs)}"
+    dropped = draws["num_dropped"]
+    return f"{line} ({dropped} with missing numbers left out)" if dropped else line
 
 
 def _prepare_ray(arguments: "Run") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gtrade.catalog.base import ModelEntry, Parameter, SolverEntry
 from gtrade.sweeps.complaints import Complaints, RuleError, did_you_mean
+from gtrade.sweeps.draws import FLAG, Draws
 from gtrade.sweeps.points import from_arrow, read_points
 from gtrade.sweeps.spacing import expand
 from gtrade.sweeps.values import SweptKey
@@ -26,7 +27,7 @@ class Axis:
         keys: the dotted keys.
         columns: the values of each key, all of one length; a numeric array, or a list
             for texts, mixed values and lists of different lengths.
-        form: how it was written ("list", "linspace", "zip", "table", ...).
+        form: how it was written ("list", "linspace", "zip", "table", "draws", ...).
     """
 
     keys: tuple[SweptKey, ...]
@@ -95,13 +96,32 @@ class AxisBuilder:
             else:
                 self.axes.append(Axis((swept,), (column,), form))
 
+    def add_draws(self, draws: Draws) -> None:
+        """Add the axis of a calibration's draws."""
+        found: dict[str, tuple[SweptKey, Any]] = {}
+        for key, column in draws.columns.items():
+            where = f'{FLAG}: column "{draws.names[key]}" for {key}'
+            swept = self._key(key, where)
+            try:
+                if swept:
+                    found[key] = swept, from_arrow(swept, column)
+            except RuleError as error:
+                self.complaints.add_rule(where, error)
+        if len(found) == len(draws.columns):
+            self._join(found, "draws")
+
     def check_overlaps(self) -> None:
         """Note keys that more than one axis sweeps, as a whole or in part."""
-        swept = [key for axis in self.axes for key in axis.keys]
-        for position, one in enumerate(swept):
-            for other in swept[:position]:
+        swept = [(key, axis.form) for axis in self.axes for key in axis.keys]
+        for position, (one, form) in enumerate(swept):
+            for other, _ in swept[:position]:
                 short, long = sorted((one.key, other.key), key=len)
-                if long == short or long.startswith(short + "."):
+                if long != short and not long.startswith(short + "."):
+                    continue
+                if form == "draws":
+                    rule = f"sets {one.key}, which the spec sweeps by {other.key!r}"
+                    self.complaints.add(FLAG, rule)
+                else:
                     rule = f"is swept already by {other.key!r}"
                     self.complaints.add(f'sweep."{one.key}"', rule)
 

@@ -30,12 +30,14 @@ def parse_value(text: str) -> Any:
 
 
 def split_key(key: str) -> list[str]:
-    """Split a dotted key; what follows `sweep.` is one key, dots and all."""
+    """Split a dotted key; what follows `sweep.` or `calibration.` is one key, dots and all."""
     parts = [quoted or bare for quoted, bare in _PART.findall(key)]
     if parts and parts[0] == "sweep" and len(parts) > 1:
         if parts[1] in ("zip", "table") and len(parts) > 2:
             return [*parts[:2], ".".join(parts[2:])]
         return ["sweep", ".".join(parts[1:])]
+    if parts and parts[0] == "calibration" and len(parts) > 1:
+        return ["calibration", ".".join(parts[1:])]
     return parts
 
 

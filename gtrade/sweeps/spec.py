@@ -17,11 +17,12 @@ from gtrade import catalog
 from gtrade.catalog.base import Evidence, ModelEntry, Parameter, SolverEntry
 from gtrade.sweeps.axes import Axis, AxisBuilder
 from gtrade.sweeps.complaints import Complaints, RuleError, SpecError, did_you_mean
+from gtrade.sweeps.draws import FLAG, Draws, read_draws
 from gtrade.sweeps.overrides import apply_overrides
 from gtrade.sweeps.tables import normalise_tables
 from gtrade.sweeps.values import SweptKey, normalise
 
-TABLES = ("model", "problem", "solver", "verification", "run", "sweep")
+TABLES = ("model", "problem", "solver", "verification", "run", "sweep", "calibration")
 
 _VERIFICATION = (
     Parameter("enabled", "boolean", "whether answers are verified", default=True),
@@ -68,6 +69,8 @@ class Spec:
         is_verified: whether answers are verified.
         run: how it is run.
         axes: the sweep, the last axis fastest.
+        draws: which columns of a calibration set which keys, and how many draws were
+            left out; None without `--set-from`. The values are an axis.
         source: the file it came from, for messages; decides nothing.
     """
 
@@ -78,6 +81,7 @@ class Spec:
     is_verified: bool
     run: Run
     axes: tuple[Axis, ...] = ()
+    draws: Mapping[str, Any] | None = None
     source: str = "spec"
 
     @property
@@ -107,6 +111,7 @@ class Spec:
 
     def resolved(self) -> dict[str, Any]:
         """Return the spec as JSON-ready data; it decides the results of a run."""
+        calibration = {} if self.draws is None else {"calibration": dict(self.draws)}
         return {
             "model": self.model,
             "problem": jsonable(self.problem),
@@ -114,6 +119,7 @@ class Spec:
             "verification": {"enabled": self.is_verified},
             "run": jsonable(dataclasses.asdict(self.run)),
             "sweep": [jsonable(axis.summary()) for axis in self.axes],
+            **calibration,
         }
 
     @property
@@ -139,12 +145,17 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
+def load_spec(
+    path: str | Path,
+    overrides: Iterable[str] = (),
+    set_from: str | Path | None = None,
+) -> Spec:
     """Read and resolve a spec file.
 
     Args:
         path: a TOML file.
         overrides: "key=value" settings that replace values of the file.
+        set_from: folder of a calibration, whose draws set keys (`gtrade.sweeps.draws`).
 
     Raises:
         SpecError: with one line for every problem found.
@@ -160,7 +171,11 @@ def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
     except tomllib.TOMLDecodeError as error:
         raise SpecError([f"{path}: is not valid TOML: {error}"]) from None
     return resolve_spec(
-        document, source=str(path), folder=path.parent, overrides=overrides
+        document,
+        source=str(path),
+        folder=path.parent,
+        overrides=overrides,
+        set_from=set_from,
     )
 
 
@@ -170,6 +185,7 @@ def resolve_spec(
     source: str = "spec",
     folder: str | Path = ".",
     overrides: Iterable[str] = (),
+    set_from: str | Path | None = None,
 ) -> Spec:
     """Resolve a spec that is already parsed.
 
@@ -178,22 +194,34 @@ def resolve_spec(
         source: what messages call it.
         folder: where relative paths of `[sweep.table]` start.
         overrides: "key=value" settings.
+        set_from: folder of a calibration; a relative path starts where the program was
+            started.
 
     Raises:
         SpecError: with one line for every problem found.
     """
     complaints = Complaints(source)
+    overrides = tuple(overrides)
     document = apply_overrides(dict(document), overrides, complaints)
-    return _Resolver(document, complaints, Path(folder)).resolve()
+    calibration = None if set_from is None else Path(set_from)
+    resolver = _Resolver(document, complaints, Path(folder), calibration, overrides)
+    return resolver.resolve()
 
 
 class _Resolver:
     """Walks a document once, collecting everything that is wrong with it."""
 
     def __init__(
-        self, document: dict[str, Any], complaints: Complaints, folder: Path
+        self,
+        document: dict[str, Any],
+        complaints: Complaints,
+        folder: Path,
+        calibration: Path | None,
+        overrides: Sequence[str],
     ) -> None:
         self.document, self.complaints, self.folder = document, complaints, folder
+        self.calibration, self.overrides = calibration, overrides
+        self.draws: Draws | None = None
 
     def resolve(self) -> Spec:
         for key in self.document:
@@ -229,6 +257,7 @@ class _Resolver:
             is_verified=verification["enabled"],
             run=run,
             axes=tuple(axes),
+            draws=self.draws.summary() if self.draws else None,
             source=self.complaints.source,
         )
 
@@ -345,8 +374,32 @@ class _Resolver:
         builder = AxisBuilder(model, solver, seed, self.complaints, self.folder)
         for key, value in self._table("sweep").items():
             builder.add(key, value)
+        self._add_draws(model, builder)
         builder.check_overlaps()
         return builder.axes
+
+    def _add_draws(self, model: ModelEntry, builder: AxisBuilder) -> None:
+        explicit = self.document.get("calibration")
+        if self.calibration is None:
+            if explicit is not None:
+                rule = f"needs the folder of a calibration, {FLAG} DIR"
+                self.complaints.add("calibration", rule)
+            return
+        self.draws = read_draws(
+            self.calibration,
+            explicit,
+            model.parameters,
+            self._table("problem"),
+            self.complaints,
+        )
+        if self.draws is None:
+            return
+        builder.add_draws(self.draws)
+        for setting in self.overrides:
+            key = setting.partition("=")[0].strip()
+            if key in self.draws.columns:
+                rule = f"is set by {FLAG}; leave one of the two out"
+                self.complaints.add(f"--set {key}", rule)
 
     def _check_positions(
         self, axes: Iterable[Axis], tables: Mapping[str, Mapping[str, Any]]
