@@ -213,10 +213,12 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
         self.observed, self.times = as_float(observed), as_float(times)
         dtype = self.observed.dtype
         num_views = self.observed.shape[0]
-        self.view = np.eye(num_views, dtype=dtype) if view is None else view
+        own: Any = np.eye(num_views, dtype=dtype)
+        self.view = own if view is None else view
         self.weights = default_weights(self.observed, weights)
         num_firms = np.shape(self.view)[-1]
-        self.targets = np.zeros(num_firms, dtype) if targets is None else targets
+        nothing: Any = np.zeros(num_firms, dtype)
+        self.targets = nothing if targets is None else targets
         self.known = tuple(known)
         self.has_own_impacts, self.sees_trades = has_own_impacts, sees_trades
 
@@ -263,14 +265,9 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
     @property
     def names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Of the numbers."""
-        return (
-            *(
-                numbered("kappa", self.num_firms)
-                if self.has_own_impacts
-                else ("kappa",)
-            ),
-            *(f"target_{i}" for i in self._unknown),
-        )
+        own = tuple(f"kappa_{i}" for i in range(self.num_firms))
+        targets = tuple(f"target_{i}" for i in self._unknown)
+        return (*(own if self.has_own_impacts else ("kappa",)), *targets)
 
     @property
     def units(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -300,17 +297,15 @@ class InverseEquilibrium(AbstractInverseEquilibrium):
 
 
 def default_weights(observed: Array, weights: Any) -> Array:
+    """Return weights, 1 where something was seen if none are given."""
     if weights is not None:
         return as_float(weights)
     return jnp.isfinite(observed).ravel().astype(observed.dtype)
 
 
 def check_times(times: Any) -> None:
+    """Require times that ascend within [0, 1]; takes a column of them, too."""
     array = np.asarray(times, np.float64)
     is_good = np.all((array >= 0) & (array <= 1)) and np.all(np.diff(array) > 0)
     if not is_good:
         raise InadmissibleError("times", "ascend within [0, 1]", times)
-
-
-def numbered(name: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{name}_{i}" for i in range(count))

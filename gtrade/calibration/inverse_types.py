@@ -75,7 +75,8 @@ class InverseTypes(AbstractInverseEquilibrium):
         """
         self.observed, self.times = as_float(observed), as_float(times)
         dtype = self.observed.dtype
-        self.view = np.eye(len(_TYPES), dtype=dtype) if view is None else view
+        own: Any = np.eye(len(_TYPES), dtype=dtype)
+        self.view = own if view is None else view
         self.weights = default_weights(self.observed, weights)
         self.has_own_impacts, self.sees_trades = has_own_impacts, sees_trades
 

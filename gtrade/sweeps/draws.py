@@ -121,15 +121,12 @@ def _keys(
         key = f"{at}.{parameter.name}"
         if parameter.fields:
             tables = node.get(parameter.name) if isinstance(node, dict) else None
-            for position, table in enumerate(tables if _is_list(tables) else ()):
+            tables = tables if isinstance(tables, list) else []
+            for position, table in enumerate(tables):
                 yield from _keys(parameter.fields, table, f"{key}.{position}")
         elif parameter.type == "number" and parameter.ndim == 0:
             if not parameter.is_static:
                 yield key, parameter.estimate or parameter.name
-
-
-def _is_list(tables: Any) -> bool:
-    return isinstance(tables, list)
 
 
 def _explicit(

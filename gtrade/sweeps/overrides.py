@@ -30,7 +30,7 @@ def parse_value(text: str) -> Any:
 
 
 def split_key(key: str) -> list[str]:
-    """Split a dotted key; what follows `sweep.` or `calibration.` is one key, dots and all."""
+    """Split a dotted key; what follows `sweep.` (or `calibration.`) is one key."""
     parts = [quoted or bare for quoted, bare in _PART.findall(key)]
     if parts and parts[0] == "sweep" and len(parts) > 1:
         if parts[1] in ("zip", "table") and len(parts) > 2:
