@@ -70,7 +70,9 @@ def bands(
     found = []
     for members in rows.values():
         good = [row for row in members if is_answered[row]]
-        group = {key: column[members[0]] for key, column in zip(by, columns)}
+        group = {
+            key: column[members[0]] for key, column in zip(by, columns, strict=True)
+        }
         if not good:
             where = f" for {group}" if group else ""
             raise InadmissibleError("table", f"hold an answer{where}", "none")

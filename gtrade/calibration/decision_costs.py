@@ -104,7 +104,7 @@ def rivals_in_equilibrium(games: PositionBuilding, place: int = 0) -> Rivals:
     The others know what was drawn.
 
     Args:
-        games: a batch, one a draw, with a common prior, without risk aversion or bounds.
+        games: a batch, one a draw, with a common prior and no risk aversion or bounds.
         place: the type, in (firm, type) order; its target is that of the first draw.
     """
     solutions = jax.vmap(Spectral(num_points=2).solve)(games)
@@ -147,8 +147,8 @@ def given_rivals(impacts: ArrayLike, target: ArrayLike, paths: PositionPaths) ->
 def response_costs(rivals: Rivals, weights: ArrayLike | None = None) -> DecisionCosts:
     """Return a firm's costs of paths against its rivals under every draw.
 
-    With y the others' positions, the cost is int (x' + y') x' + kappa (x + y) x' dt, and
-    the best path has the rate
+    With y the others' positions, the cost is int (x' + y') x' + kappa (x + y) x' dt,
+    and the best path has the rate
 
         x' = V + (c - y' - kappa y) / 2,   c = int y' + kappa y dt.
 

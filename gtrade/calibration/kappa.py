@@ -6,7 +6,10 @@ has kappa = gamma T / eta: what a share held all day costs others, in units of w
 costs to trade a share over the day.
 """
 
+from typing import Any
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
@@ -62,37 +65,41 @@ def kappa_from(
     shape = np.broadcast_shapes(
         gamma.shape, eta.shape, horizon.shape, covariance.shape[:-2]
     )
-    gamma, eta, horizon = (jnp.broadcast_to(x, shape) for x in (gamma, eta, horizon))
-    covariance = jnp.broadcast_to(covariance, (*shape, 2, 2))
+    lanes = [jnp.broadcast_to(x, shape).ravel() for x in (gamma, eta, horizon)]
+    covariance = jnp.broadcast_to(covariance, (*shape, 2, 2)).reshape(-1, 2, 2)
+    each = jax.vmap(lambda *numbers: _one(*numbers, z=z))(*lanes, covariance)
+    pair = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), each)
+    return jax.tree.map(lambda x: x.reshape(*x.shape[:-1], *shape), pair)
+
+
+def _one(gamma: Array, eta: Array, horizon: Array, covariance: Array, z: Any) -> Kappa:
+    """Return kappa of one pair of coefficients."""
     is_valid = jnp.isfinite(gamma) & jnp.isfinite(horizon) & (horizon > 0)
     is_valid = is_valid & jnp.isfinite(eta) & (eta > 0)
-    gamma = jnp.where(is_valid, gamma, 1)
-    eta = jnp.where(is_valid, eta, 1)
-    value = gamma / eta * jnp.where(is_valid, horizon, 1)
+    gamma, eta, horizon = (jnp.where(is_valid, x, 1) for x in (gamma, eta, horizon))
+    value = gamma / eta * horizon
 
     # Relative errors first: squares of coefficients of 1e-30 would underflow.
-    along = jnp.stack([value, -value], axis=-1)
     is_flat = gamma == 0  # then the slope in gamma is T / eta, not kappa / gamma
-    along = along.at[..., 0].set(jnp.where(is_flat, horizon / eta, along[..., 0]))
-    size = jnp.stack([jnp.where(is_flat, 1, gamma), eta], axis=-1)
-    relative = covariance / size[..., :, None] / size[..., None, :]
-    variance = (along[..., :, None] * relative * along[..., None, :]).sum((-2, -1))
+    slope = jnp.stack([jnp.where(is_flat, horizon / eta, value), -value])
+    size = jnp.stack([jnp.where(is_flat, 1, gamma), eta])
+    relative = covariance / size[:, None] / size[None, :]
+    variance = (slope[:, None] * relative * slope[None, :]).sum()
     is_known = jnp.isfinite(variance) & (variance >= 0)
     error = jnp.sqrt(jnp.where(is_known, variance, jnp.nan))
 
     is_positive = value > 0
     spread = z * error / jnp.where(is_positive, value, 1)
     factor = jnp.where(is_positive, jnp.exp(spread), jnp.nan)
-    interval = jnp.stack([value - z * error, value + z * error])
-    log_interval = jnp.stack([value / factor, value * factor])
     status = Status.where(is_positive & is_known, Status.converged, Status.degenerate)
-    return Kappa(
-        value=jnp.where(is_valid, value, jnp.nan),
-        standard_error=jnp.where(is_valid, error, jnp.nan),
-        interval=jnp.where(is_valid[None], interval, jnp.nan),
-        log_interval=jnp.where(is_valid[None], log_interval, jnp.nan),
-        status=Status.where(is_valid, status, Status.invalid_input),
+    values = (
+        value,
+        error,
+        jnp.stack([value - z * error, value + z * error]),
+        jnp.stack([value / factor, value * factor]),
     )
+    values = jax.tree.map(lambda x: jnp.where(is_valid, x, jnp.nan), values)
+    return Kappa(*values, Status.where(is_valid, status, Status.invalid_input))
 
 
 def kappa_of_fit(
