@@ -45,7 +45,7 @@ class Collected:
             blank &= missing
             if len(bad):
                 self.bad[name].append(bad + self.num_rows)
-                text = _decoded(cells, int(bad[0]))
+                text = cells[int(bad[0])].as_py()
                 self.first.setdefault(name, (int(bad[0]) + self.num_rows, text))
         self.blank.append(blank)
         self.num_rows += size
@@ -107,10 +107,7 @@ def _read_numbers(cells: pa.Array, name: str):
         return numbers, np.zeros(0, int), _numpy(pc.is_null(cells))
     except pa.ArrowInvalid:
         pass
-    raw = cells.cast(pa.binary())
-    is_text = _numpy(pc.match_substring_regex(raw, rb"^[\x20-\x7e\t]*$"))
-    plain = pc.if_else(pa.array(is_text), raw, b"?").cast(pa.string())
-    plain = pc.utf8_trim_whitespace(plain)
+    plain = pc.utf8_trim_whitespace(cells)
     if name == "side":
         words = pc.utf8_lower(plain)
         for word, number in _SIDES.items():
@@ -130,16 +127,7 @@ def _as_text(cells: pa.Array) -> pa.Array:
         cells = cells.dictionary_decode()
     if not pa.types.is_string(cells.type):
         cells = pc.cast(cells, pa.string())
-    try:
-        cells.validate(full=True)
-    except pa.ArrowInvalid:
-        raise UnicodeError("names that are not text in UTF-8") from None
     return pc.utf8_trim_whitespace(pc.fill_null(cells, ""))
-
-
-def _decoded(cells: pa.Array, row: int) -> str:
-    raw = cells[row : row + 1].cast(pa.binary())[0].as_py()
-    return raw.decode(errors="replace")
 
 
 def _numpy(x: Any) -> np.ndarray:

@@ -19,7 +19,7 @@ def _quotes(is_size_known: bool) -> tuple[Rule, ...]:
     def is_size(name: str) -> Rule:
         return Rule(
             name,
-            "be at least 0 where it is given",
+            "be at least 0 and finite, where it is given",
             lambda c: ((c[name] >= 0) & (c[name] < np.inf)) | np.isnan(c[name]),
         )
 

@@ -4,6 +4,7 @@ What is no table of text is refused by its first bytes: pickles, NumPy files, ar
 Lines are numbered as an editor numbers them.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -177,7 +178,7 @@ def _parse_text(
     with pa.input_stream(shape.path, compression=compression) as stream:
         try:
             reader = pyarrow.csv.open_csv(
-                stream,
+                _ValidText(stream),
                 read_options=pyarrow.csv.ReadOptions(
                     use_threads=False,  # rows are numbered only so
                     block_size=_BLOCK,
@@ -196,10 +197,11 @@ def _parse_text(
             )
             for batch in reader:
                 columns.add({name: batch[own[i]] for name, i in wanted.items()})
-        except _UNREADABLE:
+        except _UNREADABLE as error:
             if failed:
                 raise failed[0] from None
-            raise
+            if "Could not skip" not in str(error):  # else the header is all there is
+                raise
     lines = np.arange(first, first + columns.num_rows + len(ragged))
     rows = lines[~np.isin(lines, [number for number, _ in ragged])]
     for name, at, text in columns.bad_cells():
@@ -210,6 +212,32 @@ def _parse_text(
     # Blank lines are no rows, but they are lines of the file.
     rows, found, unread = columns.finish(rows, has_blanks=True)
     return Parsed(found, rows, "line", lost, unread)
+
+
+class _ValidText(io.RawIOBase):
+    """A stream of bytes in which what is not UTF-8 has become replacement characters.
+
+    Cells with them are bad cells of their rows; pyarrow would fail on the whole file.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._stream.read(size)
+        has_half = bool(self._decoder.getstate()[0])
+        if block.isascii() and not has_half and block:
+            return block
+        # An empty result would be taken for the end.
+        text = self._decoder.decode(block, final=not block)
+        while not text and block:
+            block = self._stream.read(size)
+            text = self._decoder.decode(block, final=not block)
+        return text.encode()
 
 
 def _look_at_parquet(path: Path) -> Shape:
@@ -280,6 +308,8 @@ def _failed(path: Path, error: BaseException) -> DataError:
         return DataError(path, "is cut short: the gzip stream ends before its end")
     if "zlib" in text:
         return DataError(path, f"is damaged: its gzip stream does not unpack ({text})")
+    if "magic bytes" in text or "file size" in text.lower():
+        return DataError(path, "is damaged or cut short: a Parquet file has no end")
     if "straddling" in text:
         limit = _BLOCK >> 20
         return DataError(path, f"has a line longer than {limit} MiB: not a table")

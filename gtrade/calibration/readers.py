@@ -285,8 +285,14 @@ def _finish(
             is_none = (divisor == 1e4) & (np.abs(values) == NO_PRICE)
             values = np.where(is_none, np.nan, values / divisor)
         columns[name] = values
+    size = len(parsed.rows)
+    for name in set(OPTIONAL[table]) - {"bid", "ask"}:
+        only = Labels(np.zeros(size, np.int64), ("1",))
+        is_label = name in table.label_names()
+        absent = {"side": 0.0, "order_id": 0.0}.get(name, np.nan)
+        columns.setdefault(name, only if is_label else np.full(size, absent))
     phases = table.rules_for(columns)
-    if table is Trades and "side" in columns:
+    if table is Trades and "side" in raw:
         phases[0] = [one_of("side", 1, -1, 0), *phases[0]]
     origin = Origin(
         shape.path,
@@ -300,18 +306,7 @@ def _finish(
     keep, dropped = screen(columns, phases, origin, skip_bad=skip_bad)
     if not keep.any():
         raise DataError(shape.path, f"has no good rows ({sum(dropped.values())} bad)")
-    columns = select(columns, keep)
-    size = int(keep.sum())
-    if table is Trades:
-        columns.setdefault("side", np.zeros(size))
-    elif table is Events:
-        columns.setdefault("order_id", np.zeros(size, np.int64))
-    else:
-        for name in OPTIONAL[table]:
-            only = Labels(np.zeros(size, np.int64), ("1",))
-            is_label = name in table.label_names()
-            columns.setdefault(name, only if is_label else np.full(size, np.nan))
-    return table(**columns, dropped=dropped)
+    return table(**select(columns, keep), dropped=dropped)
 
 
 def _divisor(time_unit: str | None, usual: float) -> float:

@@ -227,7 +227,7 @@ def finite(name: str) -> Rule:
 def positive(name: str, *, is_optional: bool = False) -> Rule:
     """Require a finite number above zero, or none."""
     if is_optional:
-        phrase = "be greater than 0 where it is given"
+        phrase = "be greater than 0 and finite, where it is given"
     else:
         phrase = "be greater than 0 and finite"
 
@@ -260,13 +260,14 @@ def one_of(name: str, *values: float, phrase: str | None = None) -> Rule:
 
 
 def named(name: str) -> Rule:
-    """Require a label that is not empty."""
+    """Require a label that is not empty, and was text in UTF-8."""
 
     def is_good(c: Columns) -> np.ndarray:
-        has_name = np.array([bool(x) for x in c[name].names], bool)
+        names = c[name].names
+        has_name = np.array([bool(x) and "\ufffd" not in x for x in names], bool)
         return has_name[c[name].codes] if len(has_name) else np.ones(0, bool)
 
-    return Rule(name, "be named", is_good)
+    return Rule(name, "be a name, in UTF-8", is_good)
 
 
 def in_order(name: str, *, within: tuple[str, ...] = (), is_strict: bool = False):

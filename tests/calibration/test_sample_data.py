@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from gtrade.calibration import estimators
+from gtrade.calibration.bars import signed_bars
 from tests.calibration import compiled, market_data
-
-START = 34_200.0
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +28,9 @@ def futures():
 def test_price_impact_of_a_day(
     amazon, in_float64, width, impact, error, robust, r_squared
 ):
-    quotes, trades = amazon
+    bars = signed_bars(amazon, width)
+    changes, flow = bars["price_change"], bars["signed_volume"]
     num_bars = 23_400 // width
-    of_quotes, of_trades = (
-        compiled.bar_index(x["times"], start=START, width=width) for x in amazon
-    )
-    mids = compiled.last_in_bar(quotes["mids"], of_quotes, num_bars=num_bars)
-    changes = np.diff(mids, prepend=quotes["mids"][0])
-    flow = compiled.bars(
-        trades["prices"], trades["sizes"], trades["signs"], of_trades, num_bars=num_bars
-    ).signed_volume
     found = compiled.price_impact(changes, flow)
     assert found.num_bars == num_bars
     assert abs(found.price_impact - impact) < 0.5e-8
@@ -50,38 +41,31 @@ def test_price_impact_of_a_day(
 
 
 def test_vpin_of_a_day(amazon, in_float64):
-    _, trades = amazon
-    sizes = trades["sizes"]
-    assert len(sizes) == 8974
-    assert sizes.sum() == 613_248
-    found = estimators.vpin(sizes, sizes * trades["signs"])
+    trades = amazon.executions()
+    found = compiled.vpin(trades.size, trades.signed_size)
     np.testing.assert_allclose(found.bucket_volume, 12_264.96)
     assert found.vpin.shape == (50,)
     assert abs(found.vpin[-1] - 0.26875) < 0.5e-5
 
 
 def test_executions_print_at_the_quotes_so_the_quote_rule_is_right(amazon, in_float64):
-    quotes, trades = amazon
-    rows = trades["rows"]
-    before = rows[rows > 0] - 1
-    prices, signs = trades["prices"][rows > 0], trades["signs"][rows > 0]
-    found = compiled.quote_rule(prices, quotes["mids"][before])
-    np.testing.assert_array_equal(found, signs)
+    trades = amazon.executions()
+    assert np.isfinite(trades.bid).all()
+    found = compiled.quote_rule(trades.price, (trades.bid + trades.ask) / 2)
+    np.testing.assert_array_equal(found, trades.side)
     # The tick rule, which sees no quotes, is right far more often than a coin.
-    ticks = compiled.tick_rule(trades["prices"])
-    assert 0.6 < (np.asarray(ticks) == trades["signs"]).mean() < 0.95
+    ticks = compiled.tick_rule(trades.price)
+    assert 0.6 < (np.asarray(ticks) == trades.side).mean() < 0.95
 
 
 def test_spread_of_a_day(amazon, in_float64):
-    quotes, trades = amazon
-    held = np.diff(quotes["times"])
-    assert abs((held * quotes["spreads"][:-1]).sum() / held.sum() - 0.1285) < 0.5e-4
+    trades = amazon.executions()
     found = compiled.spread_by_horizon(
-        trades["times"],
-        trades["prices"],
-        trades["signs"],
-        quotes["times"],
-        quotes["mids"],
+        trades.time,
+        trades.price,
+        trades.side,
+        amazon.time,
+        amazon.mid,
         horizons=np.array([1.0, 10.0, 60.0, 300.0]),
     )
     # Takers pay a little less than the quoted spread; impact takes most of it away.
@@ -92,16 +76,15 @@ def test_spread_of_a_day(amazon, in_float64):
 
 
 def test_bulk_vpin_of_the_futures(futures, in_float64):
-    prices, sizes, index = futures
+    index = market_data.minutes(futures)
     num_bars = int(index[-1]) + 1
     assert num_bars == 2264
-    assert sizes.sum() == 1_844_058
     found = compiled.bars(
-        prices, sizes, np.zeros(len(prices)), index, num_bars=num_bars
+        futures.price, futures.size, futures.side, index, num_bars=num_bars
     )
     changes = np.diff(found.last_price, prepend=found.last_price[0])
     assert abs(changes.std(ddof=1) - 0.33837) < 0.5e-5
     signed = compiled.bulk_signed_volume(changes, found.volume)
-    found = estimators.vpin(found.volume, signed)
+    found = compiled.vpin(found.volume, signed)
     assert found.vpin.shape == (50,)
     assert abs(found.vpin[-1] - 0.22047) < 0.5e-5
