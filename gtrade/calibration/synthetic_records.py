@@ -41,7 +41,7 @@ class OrderFlow:
         horizon: least and greatest duration of a parent, seconds, likewise.
     """
 
-    permanent_impact: float = 2.5e-7
+    permanent_impact: float = 2e-6
     temporary_impact: float = 0.06
     half_spread: float = 0.02
     volatility: float = 0.006
@@ -209,12 +209,12 @@ def simulate_schedules(
     types = np.stack(np.unravel_index(profiles, game.num_types), 1)
     first = np.concatenate([[0], np.cumsum(game.num_types)[:-1]])
     seen = paths[types + first]  # (days, firms, times)
-    errors = noise_std * rng.standard_normal(seen.shape)
-    errors[..., 0] = 0
+    seen = seen + noise_std * rng.standard_normal(seen.shape)
+    seen[..., 0] = 0
     days, firms, times = np.indices(seen.shape)
     return Schedules(
         day=Labels(days.ravel(), tuple(str(i + 1) for i in range(num_days))),
         firm=Labels(firms.ravel(), tuple(str(i + 1) for i in range(seen.shape[1]))),
         time=np.linspace(0.0, 1.0, num_times)[times.ravel()],
-        position=(seen + errors).ravel(),
+        position=seen.ravel(),
     )

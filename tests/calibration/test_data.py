@@ -5,13 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gtrade.calibration import estimators, readers, signing, writers
+from gtrade.calibration import readers, signing, writers
 from gtrade.calibration.bars import signed_bars
 from gtrade.calibration.data import Events, Trades
 from gtrade.calibration.records import DailyCounts, Executions, Schedules
 from gtrade.calibration.rules import DataError
 from gtrade.calibration.tables import Labels
-from tests.calibration import market_data
+from tests.calibration import compiled, market_data
+from tests.calibration.tables import assert_same
 
 
 def make_events(**changes):
@@ -191,9 +192,9 @@ def test_signs_are_those_of_the_estimators(in_float64):
     )
     mids = (trades.bid + trades.ask) / 2
     expected = {
-        "tick": estimators.tick_rule(trades.price),
-        "quote": np.nan_to_num(estimators.quote_rule(trades.price, mids)),
-        "lee-ready": estimators.lee_ready(trades.price, mids),
+        "tick": compiled.tick_rule(trades.price),
+        "quote": np.nan_to_num(compiled.quote_rule(trades.price, mids)),
+        "lee-ready": compiled.lee_ready(trades.price, mids),
     }
     for method, sides in expected.items():
         found = signing.sign(trades, method).side
@@ -203,11 +204,10 @@ def test_signs_are_those_of_the_estimators(in_float64):
     _, index = np.unique(trades.time // 10, return_inverse=True)
     num_bars = int(index[-1]) + 1
     assert num_bars < 300
-    summed = estimators.bars(
-        trades.price, trades.size, trades.side, index, num_bars=num_bars
-    )
-    changes = np.diff(summed.last_price, prepend=summed.last_price[0])
-    flow = estimators.bulk_signed_volume(changes, summed.volume)
+    volume = np.bincount(index, trades.size)
+    close = np.array([trades.price[index == i][-1] for i in range(num_bars)])
+    changes = np.diff(close, prepend=close[0])
+    flow = compiled.bulk_signed_volume(changes, volume)
     found = signing.sign(trades, "bulk", bar_seconds=10)
     sums = np.bincount(index, found.signed_size)
     np.testing.assert_allclose(sums, flow, rtol=1e-12, atol=1e-12)
@@ -313,26 +313,3 @@ def test_a_real_day_is_what_its_description_says(amazon):
 def test_a_real_day_is_written_and_read_back(amazon, tmp_path, name):
     writers.write_events(amazon, tmp_path / name)
     assert_same(readers.read_any(tmp_path / name), amazon)
-
-
-def test_unsigned_futures(in_float64):
-    trades = market_data.futures(signs="bulk")
-    assert len(trades) == 500_000
-    assert trades.size.sum() == 1_844_058
-    found = estimators.vpin(trades.size, trades.signed_size)
-    # Trades split where bars would be: the same up to the bars that edges cut.
-    assert abs(found.vpin[-1] - 0.22047) < 2e-3
-    ticks = market_data.futures(signs="tick")
-    np.testing.assert_array_equal(ticks.side, estimators.tick_rule(trades.price))
-
-
-def assert_same(found, expected):
-    assert type(found) is type(expected)
-    for name in expected.column_names():
-        left, right = getattr(found, name), getattr(expected, name)
-        if isinstance(right, Labels):
-            assert left.names == right.names
-            left, right = left.codes, right.codes
-        assert (left is None) == (right is None)
-        if right is not None:
-            np.testing.assert_array_equal(left, right, err_msg=name)

@@ -85,6 +85,8 @@ def test_bulk_vpin_of_the_futures(futures, in_float64):
     changes = np.diff(found.last_price, prepend=found.last_price[0])
     assert abs(changes.std(ddof=1) - 0.33837) < 0.5e-5
     signed = compiled.bulk_signed_volume(changes, found.volume)
+    by_reader = market_data.futures(signs="bulk").signed_size
+    np.testing.assert_allclose(np.bincount(index, by_reader), signed, atol=1e-6)
     found = compiled.vpin(found.volume, signed)
     assert found.vpin.shape == (50,)
     assert abs(found.vpin[-1] - 0.22047) < 0.5e-5
