@@ -27,15 +27,13 @@ LAYERS = (
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+HOST_TABLES = """
+bars cells data lobster parsing readers records requirements rules signing spellings
+tables writers
+"""
 WITHOUT_JAX = (
     *("sweeps/store.py", "sweeps/files.py", "reporting", "plotting"),
-    *(
-        f"calibration/{name}.py"
-        for name in (
-            *("bars", "cells", "data", "parsing", "readers", "records", "rules"),
-            *("signing", "spellings", "tables", "writers"),
-        )
-    ),
+    *(f"calibration/{name}.py" for name in HOST_TABLES.split()),
 )
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem in RANK)
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gtrade.calibration.rules import Rule, finite, in_order, one_of, positive, whole
+from gtrade.calibration.requirements import finite, in_order, one_of, positive, whole
+from gtrade.calibration.rules import Rule
 from gtrade.calibration.tables import AbstractTable, Phases, shifted
 
 SECONDS_OF_DAY = 86_400.0

@@ -123,7 +123,8 @@ def look_at(path: str | Path) -> Shape:
     if not any(cells):
         rule = "is empty where names of columns are expected"
         raise DataError(path, rule, row=1, place="line")
-    has_header = not all(_is_number(cell) for cell in cells)
+    # No column is called by a number, and one damaged cell makes no header.
+    has_header = not any(_is_number(cell) for cell in cells)
     names = tuple(cells) if has_header else None
     return Shape(path, names, len(cells), is_compressed=is_compressed)
 

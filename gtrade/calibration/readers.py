@@ -7,17 +7,17 @@ in the result's `dropped` and leaves them out instead of raising. What is raised
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gtrade.calibration import signing
+from gtrade.calibration import lobster, signing
 from gtrade.calibration.data import Events, Trades
 from gtrade.calibration.parsing import Parsed, Shape, look_at, parse
 from gtrade.calibration.records import DailyCounts, Executions, Schedules
-from gtrade.calibration.rules import DataError, Origin, Rule, one_of, screen, select
+from gtrade.calibration.requirements import one_of
+from gtrade.calibration.rules import DataError, Origin, screen, select
 from gtrade.calibration.spellings import (
     KINDS,
     NO_PRICE,
@@ -29,9 +29,6 @@ from gtrade.calibration.spellings import (
 from gtrade.calibration.tables import Labels
 
 Path_ = str | Path
-
-_MESSAGE = ("time", "kind", "order_id", "size", "price", "direction")
-_BOOK = ("ask", "ask_size", "bid", "bid_size")
 
 
 def read_events(
@@ -63,21 +60,7 @@ def read_events(
         return _read(Events, shape, columns, time_unit, skip_bad)
     if columns is not None:
         raise DataError(path, "has no header, so columns cannot be named")
-    book = look_at(_find_orderbook(shape, orderbook))
-    if book.names is not None or book.num_columns % 4:
-        what = "is no LOBSTER order book: 4 columns a level and no header are expected"
-        raise DataError(book.path, what)
-    left = parse(shape, {name: i for i, name in enumerate(_MESSAGE)})
-    right = parse(book, {name: i for i, name in enumerate(_BOOK)})
-    last = [
-        int(max([*x.rows[-1:], *(n for n, _ in x.unreadable[-1:])]))
-        for x in (left, right)
-    ]
-    if last[0] != last[1]:
-        what = f"has {last[0]} rows where its order book {book.path.name} has {last[1]}"
-        raise DataError(path, what)
-    joined = _join(left, right, book.path.name)
-    names = {name: f"{name} ({book.path.name})" for name in _BOOK}
+    joined, names = lobster.parse_pair(shape, orderbook)
     divisors = {"price": 1e4, "bid": 1e4, "ask": 1e4}
     divisors["time"] = _divisor(time_unit, 1.0)
     return _finish(Events, shape, joined, names, divisors, skip_bad)
@@ -316,48 +299,3 @@ def _divisor(time_unit: str | None, usual: float) -> float:
         known = ", ".join(TIME_UNITS)
         raise ValueError(f"time_unit must be one of {known}; got {time_unit!r}")
     return TIME_UNITS[time_unit]
-
-
-def _find_orderbook(shape: Shape, orderbook: Path_ | None) -> Path:
-    path = shape.path
-    if shape.num_columns not in (6, 7):
-        what = "has no header and is no LOBSTER message file, which has 6 columns"
-        raise DataError(path, f"{what}; got {shape.num_columns}")
-    if orderbook is not None:
-        return Path(orderbook)
-    beside = path.with_name(path.name.replace("_message_", "_orderbook_"))
-    if beside == path or not beside.exists():
-        what = "has no header: a LOBSTER message file? Its order book must be given"
-        raise DataError(path, what)
-    return beside
-
-
-def _join(left: Parsed, right: Parsed, book: str) -> Parsed:
-    """Put the rows of two files side by side, line by line."""
-    rows = np.intersect1d(left.rows, right.rows, assume_unique=True)
-    at = [np.searchsorted(x.rows, rows) for x in (left, right)]
-    columns = {k: x[at[0]] for k, x in left.columns.items()}
-    columns |= {k: x[at[1]] for k, x in right.columns.items()}
-    lost = dict(left.unreadable)
-    for number, reason in right.unreadable:
-        lost.setdefault(number, f"{reason} ({book})")
-    # A line that is blank in one file only has lost its other half.
-    for number in np.setxor1d(left.rows, right.rows, assume_unique=True):
-        lost.setdefault(int(number), "must be in both files of the pair")
-    unread = [
-        _moved(rule, place)
-        for x, place in zip((left, right), at, strict=True)
-        for rule in x.unread
-    ]
-    return replace(
-        left,
-        columns=columns,
-        rows=rows,
-        unreadable=sorted(lost.items()),
-        unread=unread,
-    )
-
-
-def _moved(rule: Rule, place: np.ndarray) -> Rule:
-    good = rule.is_good({})[place]
-    return replace(rule, is_good=lambda c: good)

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gtrade.calibration.rules import (
-    Rule,
+from gtrade.calibration.requirements import (
     finite,
     in_order,
     named,
@@ -17,6 +16,7 @@ from gtrade.calibration.rules import (
     unique,
     whole,
 )
+from gtrade.calibration.rules import Rule
 from gtrade.calibration.tables import AbstractTable, Labels, Phases, shifted
 
 

@@ -441,6 +441,10 @@ def write_pair(folder, message, book):
 
 
 def test_a_lobster_pair_with_empty_sides_and_a_halt(tmp_path):
+    # Newer message files name a market participant, or null.
+    newer = [f"{row},null" for row in LOBSTER]
+    message, book = write_pair(tmp_path, newer, BOOK)
+    assert len(readers.read_events(message)) == 3
     message, book = write_pair(tmp_path, LOBSTER, BOOK)
     for found in (readers.read_events(message, book), readers.read_any(message)):
         assert found.num_dropped == 0
@@ -471,6 +475,7 @@ def test_a_lobster_pair_with_empty_sides_and_a_halt(tmp_path):
         (LOBSTER, [BOOK[0], "1000200,300", BOOK[2]], "line 2: must have 4 columns"),
         (LOBSTER, [BOOK[0], "a,300,1,1", BOOK[2]], r"line 2: ask \(.*\) must be a num"),
         ([LOBSTER[0], "1,1", LOBSTER[2]], BOOK, "line 2: must have 6 columns"),
+        (["x,1,7,1,1,1", *LOBSTER[1:]], BOOK, "line 1: time must be a number; got 'x'"),
         ([LOBSTER[0], "", LOBSTER[2]], BOOK, "line 2: must be in both files"),
         ([*LOBSTER[:2], "34200.3,3,1,0,5,1"], BOOK, "line 3: size must be greater"),
     ],

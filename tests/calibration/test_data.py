@@ -1,5 +1,7 @@
 """Tables of data: their checks, their files, and what a known day holds."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +11,7 @@ from gtrade.calibration import readers, signing, writers
 from gtrade.calibration.bars import signed_bars
 from gtrade.calibration.data import Events, Trades
 from gtrade.calibration.records import DailyCounts, Executions, Schedules
+from gtrade.calibration.requirements import longest_in_order
 from gtrade.calibration.rules import DataError
 from gtrade.calibration.tables import Labels
 from tests.calibration import compiled, market_data
@@ -124,6 +127,50 @@ def test_paths_of_firms():
     (first, second) = seen.paths()
     assert first[:2] == ("1", "a")
     np.testing.assert_array_equal(second[3], [0, 7])
+
+
+def longest(x, is_strict):
+    """Try every choice of entries, fewest left out first, later ones first."""
+    for size in range(len(x), -1, -1):
+        for chosen in itertools.combinations(range(len(x)), size):
+            steps = np.diff(x[list(chosen)])
+            if (steps > 0).all() if is_strict else (steps >= 0).all():
+                return size
+    raise AssertionError
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_as_few_rows_as_possible_are_out_of_order(is_strict):
+    rng = np.random.default_rng(6)
+    for _ in range(60):
+        x = rng.integers(0, 6, rng.integers(1, 9)).astype(float)
+        good = longest_in_order(x, is_strict=is_strict)
+        steps = np.diff(x[good])
+        assert (steps > 0).all() if is_strict else (steps >= 0).all()
+        assert good.sum() == longest(x, is_strict)
+
+
+@pytest.mark.parametrize(
+    ("times", "bad"),
+    [
+        ([1, 2, 99, 3, 4, 5], 2),  # a clock far ahead
+        ([1, 2, 3, 0, 4, 5], 3),  # and one behind
+        ([1, 3, 2, 4], 2),  # of two, the one that goes back
+    ],
+)
+def test_one_wrong_clock_is_one_bad_row(tmp_path, times, bad):
+    rows = ["time,price,size,side", *(f"{t},10,1,1" for t in times)]
+    path = write(tmp_path / "t.csv", rows)
+    with pytest.raises(DataError, match=f"line {bad + 2}: time must not decrease"):
+        readers.read_trades(path)
+    found = readers.read_trades(path, skip_bad=True)
+    np.testing.assert_array_equal(found.time, np.delete(times, bad))
+    rows = ["firm,time,position", *(f"{f},{t},1" for t in times for f in "ab")]
+    path = write(tmp_path / "s.csv", rows)
+    found = readers.read_schedules(path, skip_bad=True)
+    assert found.num_dropped == 2
+    for *_, seen, _ in found.paths():
+        np.testing.assert_array_equal(seen, np.delete(times, bad))
 
 
 def write(path, rows):
