@@ -125,7 +125,9 @@ class AbstractFitter(AbstractSolver):
         decrement = peak.decrement
         fit = self._finish(problem, peak, scale)
         status = Status.where(
-            decrement <= self.tol, Status.converged, Status.max_steps_reached
+            decrement <= self.tol.astype(decrement.dtype),
+            Status.converged,
+            Status.max_steps_reached,
         )
         status = Status.where(jnp.isfinite(decrement), status, Status.nonfinite)
         is_open = ~(fit.is_identified | fit.is_at_bound).all()
