@@ -47,8 +47,7 @@ def tabulate(
     names, derived = fit.names, dict(derived or {})
     size = np.shape(fit.values)[0]
     found: dict[str, np.ndarray] = {}
-    ends = np.asarray(jax.vmap(Fit.interval)(fit))
-    errors = np.asarray(fit.standard_error)
+    ends, errors = map(np.asarray, _spreads(fit))
     for i, name in enumerate(names):
         found[name] = np.asarray(fit.values)[:, i]
         found[f"{name}_se"] = errors[:, i]
@@ -73,6 +72,11 @@ def tabulate(
         even_lengths(curves or {}),
         dict(facts or {}),
     )
+
+
+@jax.jit
+def _spreads(fit: Fit) -> tuple[Array, Array]:
+    return jax.vmap(Fit.interval)(fit), fit.standard_error
 
 
 def even_lengths(curves: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -129,6 +133,9 @@ def _diagnostics(fit: Fit) -> dict[str, np.ndarray]:
     }
 
 
+_drawn = jax.jit(draws, static_argnums=2)
+
+
 def _draws(
     fit: Fit, derived: Mapping[str, Derived], num_draws: int, seed: int
 ) -> dict[str, np.ndarray]:
@@ -136,7 +143,7 @@ def _draws(
     first = jax.tree.map(lambda x: x[0], fit)
     if not np.isfinite(np.asarray(first.values)).all():
         return {}
-    drawn = draws(first, jax.random.key(seed), num_draws)
+    drawn = _drawn(first, jax.random.key(seed), num_draws)
     found = {
         name: np.asarray(drawn[:, i], np.float64)
         for i, name in enumerate(first.names)
@@ -145,7 +152,7 @@ def _draws(
     for name, function in derived.items():
         value, _ = _derive(jax.tree.map(lambda x: x[:1], fit), function)
         if np.isfinite(value[0]):
-            found[name] = np.asarray(jax.vmap(function)(drawn), np.float64)
+            found[name] = np.asarray(jax.jit(jax.vmap(function))(drawn), np.float64)
     return found
 
 

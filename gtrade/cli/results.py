@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 def report_command(arguments: "Report") -> int:
-    """Write the report of a run and print its table."""
+    """Write the report of a run, or of a calibration, and print its table."""
+    from gtrade.sweeps.calibrations import is_calibration
+
+    if is_calibration(arguments.folder):
+        return _report_calibration(arguments)
     from gtrade.reporting.html import write_report
     from gtrade.reporting.tables import print_summary, summarise
     from gtrade.sweeps.store import load
@@ -21,6 +25,24 @@ def report_command(arguments: "Report") -> int:
     except OSError as error:
         raise unwritable(arguments.folder / "report", error) from None
     print_summary(summarise(table), make_console())
+    print(f"report: {path}")
+    return 0
+
+
+def _report_calibration(arguments: "Report") -> int:
+    from gtrade.catalog.calibrations import CALIBRATIONS
+    from gtrade.reporting.calibrations import (
+        print_calibration,
+        write_calibration_report,
+    )
+    from gtrade.sweeps.calibrations import load_calibration
+
+    found = load_calibration(arguments.folder)
+    try:
+        path = write_calibration_report(found, arguments.folder / "report")
+    except OSError as error:
+        raise unwritable(arguments.folder / "report", error) from None
+    print_calibration(found, CALIBRATIONS[found.model], make_console())
     print(f"report: {path}")
     return 0
 

@@ -1,0 +1,114 @@
+"""`gtrade calibrate`: from a file to estimates, draws and a report."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gtrade import cli
+from gtrade.calibration.synthetic import Market, simulate_events
+from gtrade.calibration.writers import write_events
+from gtrade.sweeps.calibrations import load_calibration
+
+SPEC = """
+model = "position-building"
+[[problem.firms]]
+types = [{ permanent_impact = 1.0, target = 1.0 }]
+[[problem.firms]]
+types = [{ permanent_impact = 1.0, target = 2.0 }]
+[solver]
+name = "spectral"
+num_points = 9
+"""
+OPTIONS = ["--model", "impact", "--window", "1min", "--horizon", "30min"]
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "day.csv.gz"
+    market = Market(transient_impact=4e-4, decay_rate=0.1, volatility=0.005)
+    write_events(simulate_events(market, 20_000, seed=3), path)
+    return str(path)
+
+
+def test_from_a_file_to_schedules(day, tmp_path, capsys):
+    folder = tmp_path / "fit"
+    arguments = ["calibrate", day, *OPTIONS, "--every", "2h", "--out", str(folder)]
+    assert cli.main([*arguments, "--draws", "50"]) == 0
+    shown = capsys.readouterr().out
+    assert "permanent_impact (price/share)" in shown
+    assert "report: " in shown
+    for name in ("report.html", "fit.png", "periods.png"):
+        assert (folder / "report" / name).stat().st_size > 1000
+    found = load_calibration(folder)
+    assert list(found.rows["period"]) == ["all", "09:30", "11:30", "13:30", "15:30"]
+    low, high = (found.rows[f"permanent_impact_{x}"][0] for x in ("low", "high"))
+    assert low < 1.6e-4
+    assert high > 8e-5
+    draws = pq.read_table(folder / "draws.parquet")
+    assert draws.num_rows == 50
+    assert (draws["kappa"].to_numpy() > 0).all()
+
+    spec = tmp_path / "spec.toml"
+    spec.write_text(SPEC)
+    out = tmp_path / "games.json"
+    arguments = ["run", str(spec), "--set-from", str(folder), "--json", str(out)]
+    assert cli.main(arguments) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert len(rows) == 50
+    kappas = [row["problem.firms.0.types.0.permanent_impact"] for row in rows]
+    np.testing.assert_allclose(kappas, draws["kappa"].to_numpy())
+    assert cli.main(["report", str(folder)]) == 0
+
+
+def test_json_alone_on_stdout(day, capsys):
+    assert cli.main(["calibrate", day, *OPTIONS, "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (row,) = document["rows"]
+    assert row["status"] == "converged"
+    assert document["facts"]["window"] == 60
+    assert document["units"]["kappa"] == ""
+
+
+def test_a_folder_in_use_is_refused_before_any_work(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    code = cli.main(["calibrate", "absent.csv", *OPTIONS, "--out", str(tmp_path)])
+    assert code == 2
+    assert "holds other files" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["--model", "impct"], "did you mean 'impact'"),
+        (["--window", "5 foo"], "--window: must be a positive number with a unit"),
+        (["--window", "-5min"], "--window"),
+        (["--set", "decay=3"], "impact has no option 'decay'"),
+        (["--set", "window"], "must have the form key=value"),
+        (["--columns", "price"], "must have the form name=column"),
+        (["--draws", "0"], "--draws: must be at least 1"),
+        (["--every", "1s"], "every must be at least window"),
+        (["--columns", "price=px"], "px"),
+    ],
+)
+def test_bad_arguments_are_named(day, changed, said, capsys):
+    assert cli.main(["calibrate", day, *OPTIONS, *changed]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_named_with_its_row(day, tmp_path, capsys):
+    import gzip
+
+    lines = gzip.open(day, "rt").read().splitlines()
+    lines[70] = lines[70].replace(",", ",x", 1)
+    path = tmp_path / "bad.csv"
+    path.write_text("\n".join(lines) + "\n")
+    assert (
+        cli.main(["calibrate", str(path), *OPTIONS, "--out", str(tmp_path / "o")]) == 2
+    )
+    said = capsys.readouterr().err
+    assert "bad.csv" in said
+    assert "71" in said
+    assert not (tmp_path / "o").exists()
