@@ -16,11 +16,17 @@ from gtrade.calibration.tables import Labels
 pc: Any = pyarrow.compute  # its functions are made on import, unseen by type checkers
 
 _MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None"]
+_NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf(inity)?))$"
 _SIDES = {"buy": "1", "b": "1", "sell": "-1", "s": "-1"}
 
 
 class Collected:
-    """Columns collected block by block: floats, NaN where missing, or `Labels`."""
+    """Columns collected block by block: floats, NaN where missing, or `Labels`.
+
+    Attributes:
+        num_rows: collected so far.
+        broken: the first row with a cell that goes over several lines, from 0.
+    """
 
     def __init__(self, wanted: Mapping[str, int], labels: Sequence[str]) -> None:
         self.labels = set(labels)
@@ -29,6 +35,7 @@ class Collected:
         self.first: dict[str, tuple[int, str]] = {}
         self.blank: list[np.ndarray] = []
         self.num_rows = 0
+        self.broken: int | None = None
 
     def add(self, block: Mapping[str, pa.Array]) -> None:
         """Cast the next block of rows."""
@@ -37,6 +44,7 @@ class Collected:
         for name, cells in block.items():
             if name in self.labels:
                 cells = _as_text(cells)
+                self._note_breaks(cells, np.arange(size))
                 self.chunks[name].append(cells)
                 blank &= _numpy(pc.equal(cells, ""))
                 continue
@@ -45,14 +53,17 @@ class Collected:
             blank &= missing
             if len(bad):
                 self.bad[name].append(bad + self.num_rows)
+                self._note_breaks(cells.take(pa.array(bad)), bad)
                 text = cells[int(bad[0])].as_py()
                 self.first.setdefault(name, (int(bad[0]) + self.num_rows, text))
         self.blank.append(blank)
         self.num_rows += size
 
-    def bad_cells(self) -> list[tuple[str, int, str]]:
-        """Return name, row and text of each column's first cell that is no number."""
-        return [(name, at, text) for name, (at, text) in self.first.items()]
+    def _note_breaks(self, cells: pa.Array, rows: np.ndarray) -> None:
+        found = rows[_numpy(pc.match_substring(cells, "\n"))]
+        if len(found):
+            first = int(found[0]) + self.num_rows
+            self.broken = first if self.broken is None else min(self.broken, first)
 
     def finish(
         self, rows: np.ndarray, *, has_blanks: bool
@@ -90,36 +101,34 @@ def _as_numbers(
     """Return numbers, positions of cells that hold none, and which are missing."""
     if pa.types.is_timestamp(cells.type):
         per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[cells.type.unit]
-        whole = pc.cast(cells, pa.int64())
-        numbers = _numpy(pc.cast(whole, pa.float64(), safe=False)) / per_second
-    elif not pa.types.is_string(cells.type) and not pa.types.is_large_string(
-        cells.type
-    ):
-        numbers = _numpy(pc.cast(cells, pa.float64(), safe=False))
+        numbers = _numpy(_cast(pc.cast(cells, pa.int64()))) / per_second
+    elif not pa.types.is_string(cells.type) and name != "side":
+        numbers = _numpy(_cast(cells))
     else:
-        return _read_numbers(cells, name)
+        cells = pc.cast(cells, pa.string())
+        try:  # almost always every cell is a plain number
+            numbers = _numpy(_cast(cells))
+        except pa.ArrowInvalid:
+            return _read_numbers(cells, name)
     return numbers, np.zeros(0, int), _numpy(pc.is_null(cells))
 
 
-def _read_numbers(cells: pa.Array, name: str):
-    try:  # almost always every cell is a plain number
-        numbers = _numpy(pc.cast(cells, pa.float64()))
-        return numbers, np.zeros(0, int), _numpy(pc.is_null(cells))
-    except pa.ArrowInvalid:
-        pass
-    plain = pc.utf8_trim_whitespace(cells)
+def _cast(cells: pa.Array) -> pa.Array:
+    return pc.cast(cells, pa.float64(), safe=False)
+
+
+def _read_numbers(
+    cells: pa.Array, name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    plain = pc.utf8_trim_whitespace(pc.fill_null(cells, ""))
     if name == "side":
         words = pc.utf8_lower(plain)
         for word, number in _SIDES.items():
             plain = pc.if_else(pc.equal(words, word), number, plain)
     missing = _numpy(pc.is_in(plain, pa.array(_MISSING)))
-    number = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-    is_number = _numpy(pc.match_substring_regex(plain, number))
-    endless = r"^[+-]?[iI][nN][fF]([iI][nN][iI][tT][yY])?$"
-    is_number |= _numpy(pc.match_substring_regex(plain, endless))
+    is_number = _numpy(pc.match_substring_regex(plain, _NUMBER))
     readable = pc.if_else(pa.array(is_number), plain, None)
-    numbers = _numpy(pc.cast(readable, pa.float64()))
-    return numbers, np.flatnonzero(~is_number & ~missing), missing
+    return _numpy(_cast(readable)), np.flatnonzero(~is_number & ~missing), missing
 
 
 def _as_text(cells: pa.Array) -> pa.Array:

@@ -159,20 +159,14 @@ def _parse_text(
     first = 1 if shape.names is None else 2
     ragged: list[tuple[int, int]] = []
 
+    open_at: list[int] = []
+
     def note(row: Any) -> str:
         if "\n" in row.text.strip():
-            raise _unclosed(shape.path, row.number)
+            open_at.append(row.number)
+            return "error"
         ragged.append((row.number, row.actual_columns))
         return "skip"
-
-    failed: list[DataError] = []
-
-    def note_safely(row: Any) -> str:
-        try:
-            return note(row)
-        except DataError as error:  # pyarrow would swallow it
-            failed.append(error)
-            return "error"
 
     columns = Collected(wanted, labels)
     compression = "gzip" if shape.is_compressed else None
@@ -187,7 +181,7 @@ def _parse_text(
                     skip_rows=first - 1,
                 ),
                 parse_options=pyarrow.csv.ParseOptions(
-                    ignore_empty_lines=False, invalid_row_handler=note_safely
+                    ignore_empty_lines=False, invalid_row_handler=note
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     check_utf8=False,
@@ -199,15 +193,14 @@ def _parse_text(
             for batch in reader:
                 columns.add({name: batch[own[i]] for name, i in wanted.items()})
         except _UNREADABLE as error:
-            if failed:
-                raise failed[0] from None
+            if open_at:
+                raise _unclosed(shape.path, open_at[0]) from None
             if "Could not skip" not in str(error):  # else the header is all there is
                 raise
     lines = np.arange(first, first + columns.num_rows + len(ragged))
     rows = lines[~np.isin(lines, [number for number, _ in ragged])]
-    for name, at, text in columns.bad_cells():
-        if "\n" in text.strip():
-            raise _unclosed(shape.path, rows[at], name)
+    if columns.broken is not None:
+        raise _unclosed(shape.path, int(rows[columns.broken]))
     expected = f"must have {shape.num_columns} columns, as line 1 has"
     lost = [(number, f"{expected}; got {found}") for number, found in ragged]
     # Blank lines are no rows, but they are lines of the file.
@@ -288,12 +281,9 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _unclosed(path: Path, line: int, column: str | None = None) -> DataError:
-    rule = "hold one line" if column else "a quotation mark is not closed"
-    value = "a quotation mark that is not closed" if column else None
-    return DataError(
-        path, rule, row=int(line), place="line", column=column, value=value
-    )
+def _unclosed(path: Path, line: int) -> DataError:
+    # What it has swallowed cannot be counted, so no row can be skipped.
+    return DataError(path, "a quotation mark is not closed", row=line, place="line")
 
 
 def _failed(path: Path, error: BaseException) -> DataError:

@@ -195,6 +195,19 @@ DAMAGES = {
     "open quotation mark": Damage(
         events(2, "size", '"200'), ("line 3", "quotation mark"), 3
     ),
+    "quotation marks over several rows": Damage(
+        text(
+            HEADER, ROWS[0].replace("7", '"7'), *ROWS[1:3], ROWS[3].replace("7", '7"')
+        ),
+        ("line 2", "quotation mark"),
+        2,
+    ),
+    "name over several rows": Damage(
+        text(FILLS[0], '"' + FILLS[1], "A" + '"' + FILLS[2][1:], FILLS[3]),
+        ("line 2", "quotation mark"),
+        2,
+        "executions",
+    ),
     # Whole files.
     "empty": Damage(b"", ("is empty",)),
     "blank": Damage(b"\n\n  \n", ("is empty",)),
