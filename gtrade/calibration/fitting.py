@@ -156,8 +156,8 @@ class AbstractFitter(AbstractSolver):
         is_at_bound = at_bound(values, domains, scale)
         meat = None
         if self.errors == "sandwich":
-            meat = _long_run(_scores(problem, free, scale), self.num_lags)
-        inverse, is_identified, rank, condition = _inverse(
+            meat = long_run_covariance(_scores(problem, free, scale), self.num_lags)
+        inverse, is_identified, rank, condition = invert_information(
             peak.information, is_at_bound
         )
         if meat is not None:
@@ -315,7 +315,7 @@ def _climb(problem: AbstractFitProblem, free: Array, scale: Array) -> _Peak:
         )
         gradient = jnp.where(is_fixed, 0, jax.grad(loss)(x))
         information = jax.hessian(loss)(x)
-        inverse, *_ = _inverse(information, is_fixed)
+        inverse, *_ = invert_information(information, is_fixed)
         step = -jnp.matmul(inverse, gradient, precision="highest")
         decrement = jnp.sqrt(jnp.maximum(-(step @ gradient), 0))
         return _Peak(x, loss(x), decrement, step, information, num_steps)
@@ -349,7 +349,7 @@ def _climb(problem: AbstractFitProblem, free: Array, scale: Array) -> _Peak:
     return jax.lax.while_loop(is_unfinished, go_on, start)
 
 
-def _inverse(information: Array, is_fixed: Array) -> tuple[Array, ...]:
+def invert_information(information: Array, is_fixed: Array) -> tuple[Array, ...]:
     """Invert an information matrix in the directions that it pins down.
 
     Returns:
@@ -365,10 +365,12 @@ def _inverse(information: Array, is_fixed: Array) -> tuple[Array, ...]:
     both = is_free[:, None] & is_free[None]
     scaled = jnp.where(both, information / size[:, None] / size[None], 0)
     scaled = jnp.where(jnp.isfinite(scaled), scaled, 0)
-    values, vectors = jnp.linalg.eigh(scaled)
+    values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(scaled))
     is_kept = values > max(_FLAT, 10 * eps)
     safe = jnp.where(is_kept, values, 1)
-    scaled_inverse = (vectors * jnp.where(is_kept, 1 / safe, 0)[None]) @ vectors.T
+    inverted = (vectors * jnp.where(is_kept, 1 / safe, 0)[None]) @ vectors.T
+    # The same, but with a slope where eigenvectors have none: at equal eigenvalues.
+    scaled_inverse = 2 * inverted - inverted @ scaled @ inverted
     share_open = jnp.where(is_kept[None], 0, vectors**2).sum(axis=1)
     is_identified = is_free & (share_open < 1e-6)
     largest = jnp.where(is_kept, values, 0).max()
@@ -383,7 +385,7 @@ def _sandwich(inverse: Array, meat: Array) -> Array:
     return jnp.matmul(half, inverse, precision="highest")
 
 
-def _long_run(scores: Array, num_lags: int) -> Array:
+def long_run_covariance(scores: Array, num_lags: int) -> Array:
     """Return the covariance of a sum of scores, with neighbours (Newey & West)."""
     total = jnp.matmul(scores.T, scores, precision="highest")
     for lag in range(1, num_lags + 1):

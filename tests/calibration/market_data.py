@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.csv
 import pytest
 
-from gtrade.calibration import readers
+from gtrade.calibration import bars, readers
 
 FOLDER = Path(
     os.environ.get("GTRADE_DATA", Path(__file__).parents[3] / "shared" / "data")
@@ -45,3 +45,9 @@ def minutes(trades):
     """Return the one-minute bar of each trade, counting bars with trades."""
     _, index = np.unique(trades.time // 60, return_inverse=True)
     return index
+
+
+def amazon_bars(width):
+    """Return mid changes and signed volume of AMZN by bars of so many seconds."""
+    found = bars.signed_bars(amazon(), width)
+    return found["price_change"], found["signed_volume"]
