@@ -32,9 +32,9 @@ class AbstractFitProblem(AbstractProblem):
         domains: "real", "positive" or "share" (between 0 and 1), one a number.
     """
 
-    names: eqx.AbstractClassVar[tuple[str, ...]]
-    units: eqx.AbstractClassVar[tuple[str, ...]]
-    domains: eqx.AbstractClassVar[tuple[Domain, ...]]
+    names: eqx.AbstractVar[tuple[str, ...]]
+    units: eqx.AbstractVar[tuple[str, ...]]
+    domains: eqx.AbstractVar[tuple[Domain, ...]]
 
     weights: eqx.AbstractVar[Float[Array, " observations"]]
 
