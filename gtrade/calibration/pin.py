@@ -97,16 +97,32 @@ def pin_log_likelihood(
     Returns:
         The sum over days, shape (); -inf if a day cannot be.
     """
-    alpha, delta = parameters.news_probability, parameters.bad_probability
-    dtype, informed = alpha.dtype, parameters.informed_rate
-    buys, sells = (jnp.asarray(x).astype(dtype) for x in (buys, sells))
-    few_buys = log_poisson(buys, parameters.buy_rate)
-    few_sells = log_poisson(sells, parameters.sell_rate)
-    many_buys = log_poisson(buys, parameters.buy_rate + informed)
-    many_sells = log_poisson(sells, parameters.sell_rate + informed)
-    kinds = [few_buys + few_sells, few_buys + many_sells, many_buys + few_sells]
-    chances = jnp.stack([1 - alpha, alpha * delta, alpha * (1 - delta)])
-    return _log_mixture(chances, jnp.stack(kinds)).sum()
+    return daily_log_likelihoods(buys, sells, parameters).sum()
+
+
+def daily_log_likelihoods(
+    buys: Int[Array, " days"] | Float[Array, " days"],
+    sells: Int[Array, " days"] | Float[Array, " days"],
+    parameters: PinParameters,
+) -> Float[Array, " days"]:
+    """Return each day's part of `pin_log_likelihood`."""
+    return _log_mixture(*_kinds_of_day(buys, sells, parameters))
+
+
+def news_probabilities(
+    buys: Int[Array, " days"] | Float[Array, " days"],
+    sells: Int[Array, " days"] | Float[Array, " days"],
+    parameters: PinParameters,
+) -> Float[Array, "days 3"]:
+    """Return how likely each day had no news, bad news and good news.
+
+    Args:
+        buys: of each day, whole numbers, shape (days,).
+        sells: of each day, whole numbers, shape (days,).
+        parameters: of the days.
+    """
+    chances, logs = _kinds_of_day(buys, sells, parameters)
+    return jax.nn.softmax(logs + jnp.log(chances)[:, None], axis=0).T
 
 
 def log_poisson(
@@ -176,6 +192,22 @@ def simulate_days(key: PRNGKeyArray, parameters: PinParameters, num_days: int) -
         jax.random.poisson(for_sells, sell_rates, dtype=jnp.int32),
         news.astype(jnp.int32),
     )
+
+
+def _kinds_of_day(
+    buys: Any, sells: Any, parameters: PinParameters
+) -> tuple[Float[Array, " kinds"], Float[Array, "kinds days"]]:
+    """Return how likely no, bad and good news are, and what counts say to each."""
+    alpha, delta = parameters.news_probability, parameters.bad_probability
+    dtype, informed = alpha.dtype, parameters.informed_rate
+    buys, sells = (jnp.asarray(x).astype(dtype) for x in (buys, sells))
+    few_buys = log_poisson(buys, parameters.buy_rate)
+    few_sells = log_poisson(sells, parameters.sell_rate)
+    many_buys = log_poisson(buys, parameters.buy_rate + informed)
+    many_sells = log_poisson(sells, parameters.sell_rate + informed)
+    kinds = [few_buys + few_sells, few_buys + many_sells, many_buys + few_sells]
+    chances = jnp.stack([1 - alpha, alpha * delta, alpha * (1 - delta)])
+    return chances, jnp.stack(kinds)
 
 
 def _log_mixture(
