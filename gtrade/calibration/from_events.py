@@ -1,16 +1,22 @@
 """Impact of a market's order flow, from its events: what `gtrade calibrate` fits."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gtrade._checks import check_integer
 from gtrade.calibration.bar_impact import BarImpact, BarRegression
 from gtrade.calibration.bars import signed_bars
 from gtrade.calibration.data import Events, Trades
+from gtrade.calibration.fitting import LeastSquares
+from gtrade.calibration.linear import OrdinaryLeastSquares
+from gtrade.calibration.linear_impact import LinearImpact
+from gtrade.calibration.propagator import ExponentialPropagator
 from gtrade.calibration.results import Calibration
-from gtrade.calibration.tabulate import tabulate
+from gtrade.calibration.tabulate import even_lengths, tabulate
 from gtrade.problems.base import replace_fields
 
 _MOST_POINTS = 5000
@@ -79,7 +85,7 @@ def impact(
                 "every": every,
                 "horizon": horizon,
                 "num_executions": int(events.is_execution().sum()),
-                "num_dropped_rows": events.num_dropped,
+                **dropped(events),
             },
             num_draws=num_draws,
             seed=seed,
@@ -136,3 +142,173 @@ def _clock(seconds: float) -> str:
     minutes, left = divmod(round(seconds), 60)
     text = f"{minutes // 60:02d}:{minutes % 60:02d}"
     return f"{text}:{left:02d}" if left else text
+
+
+def price_impact(
+    events: Events | Trades,
+    *,
+    window: float = 60.0,
+    every: float | None = None,
+    num_lags: int = 0,
+    num_draws: int = 1000,
+    seed: int = 0,
+) -> Calibration:
+    """Fit Kyle's lambda: price changes of bars on signed volume, robust errors.
+
+    Args:
+        events: of one day, or signed trades.
+        window: length of the bars, s.
+        every: also a fit to each period of this length, s.
+        num_lags: neighbouring bars whose noise is correlated.
+        num_draws: draws of the fit to all of the data.
+        seed: of the draws.
+    """
+    bars = signed_bars(events, window)
+    changes, flows = bars["price_change"], bars["signed_volume"]
+    count, start = len(flows), float(bars["time"][0] - window)
+    labels, weights = periods(count, window, start, every)
+    with jax.enable_x64(True):
+        solver = OrdinaryLeastSquares(num_lags=num_lags)
+        whole = LinearImpact(changes, flows, weights[0])
+
+        def solve(row: Any) -> Any:
+            return solver.solve(replace_fields(whole, weights=row))
+
+        fits = jax.jit(jax.vmap(solve))(jnp.asarray(weights))
+        found = tabulate(
+            "price-impact",
+            fits,
+            labels,
+            dict(zip(LinearImpact.names, LinearImpact.units, strict=True)),
+            facts={"window": window, "every": every, "num_lags": num_lags}
+            | dropped(events),
+            num_draws=num_draws,
+            seed=seed,
+        )
+    slope, low, high, level = (
+        found.rows[name][0]
+        for name in (
+            "price_impact",
+            "price_impact_low",
+            "price_impact_high",
+            "intercept",
+        )
+    )
+    ends = np.linspace(flows.min(), flows.max(), 40)
+    thin = slice(None, None, max(1, count // _MOST_POINTS))
+    curves = {
+        "points_x": flows[thin],
+        "points_y": changes[thin],
+        "line_x": ends,
+        "line": level + slope * ends,
+        "line_low": level + np.minimum(low * ends, high * ends),
+        "line_high": level + np.maximum(low * ends, high * ends),
+    }
+    return with_curves(
+        found,
+        curves,
+        x="net flow of takers in a bar (shares)",
+        y="change of the price (currency)",
+        title=f"A share bought moves the price by {slope:.3g}",
+    )
+
+
+def transient_impact(
+    events: Events | Trades,
+    *,
+    window: float = 10.0,
+    every: float | None = None,
+    horizon: float | None = None,
+    num_exponentials: int = 1,
+    num_draws: int = 1000,
+    seed: int = 0,
+) -> Calibration:
+    """Fit a kernel by which impact decays: G(t) = permanent + sum w_i exp(-rho_i t).
+
+    What decays acts on slow trading as temporary impact sum w_i / rho_i, hence `kappa`
+    is permanent impact times the horizon over that sum.
+
+    Args:
+        events: of one day, or signed trades.
+        window: length of the bars, s.
+        every: also a fit to each period of this length, s.
+        horizon: over which a position would be built, s; by default the span of bars.
+        num_exponentials: that decay, at least 1.
+        num_draws: draws of the fit to all of the data.
+        seed: of the draws.
+    """
+    check_integer(at_least=1, num_exponentials=num_exponentials)
+    bars = signed_bars(events, window)
+    changes, flows = bars["price_change"], bars["signed_volume"]
+    count, start = len(flows), float(bars["time"][0] - window)
+    horizon = count * window if horizon is None else horizon
+    labels, weights = periods(count, window, start, every)
+    number = num_exponentials
+    with jax.enable_x64(True):
+        rates = np.geomspace(1 / (30 * window), 1 / (2 * window), number + 2)[1:-1]
+        whole: Any = ExponentialPropagator(
+            mid_changes=changes,
+            signed_volume=flows,
+            weights=weights[0],
+            interval=window,
+            rates=rates,
+        )
+        fitter = LeastSquares()
+
+        def solve(row: Any) -> Any:
+            return fitter.solve(replace_fields(whole, weights=row))
+
+        fits = jax.jit(jax.vmap(solve))(jnp.asarray(weights))
+
+        def temporary(x: Any) -> Any:
+            return (x[1 : number + 1] / x[number + 1 :]).sum()
+
+        units = dict(zip(whole.names, ("price/share",) * (number + 1), strict=False))
+        units |= {f"rate_{i}": "1/s" for i in range(1, number + 1)}
+        found = tabulate(
+            "transient-impact",
+            fits,
+            labels,
+            units | {"temporary_impact": "price s/share", "kappa": ""},
+            derived={
+                "temporary_impact": temporary,
+                "kappa": lambda x: x[0] * horizon / temporary(x),
+            },
+            facts={"window": window, "every": every, "horizon": horizon}
+            | dropped(events),
+            num_draws=num_draws,
+            seed=seed,
+        )
+        slowest = np.nanmin([found.rows[f"rate_{i + 1}"][0] for i in range(number)])
+        reach = min(horizon, 6 / slowest) if np.isfinite(slowest) else horizon
+        times = np.linspace(0, reach, 200)
+        kernel = jax.jit(jax.vmap(lambda x: whole.kernel(x, jnp.asarray(times))))
+        curve = np.asarray(kernel(fits.value.values[:1]))[0]
+        curves = {"line_x": times, "line": curve}
+        if set(whole.names) <= set(found.draws):
+            drawn = np.stack([found.draws[name] for name in whole.names], axis=1)
+            low, high = np.quantile(np.asarray(kernel(drawn)), [0.025, 0.975], axis=0)
+            curves |= {"line_low": low, "line_high": high}
+    left = 100 * curve[-1] / curve[0]
+    return with_curves(
+        found,
+        curves,
+        x="time after a trade (s)",
+        y="impact (price/share)",
+        title=f"{left:.0f} % of a trade's impact stay after {reach:.0f} s",
+    )
+
+
+def dropped(data: Any) -> dict[str, Any]:
+    """Return what reading has left out."""
+    return {"num_dropped_rows": data.num_dropped, "dropped": dict(data.dropped)}
+
+
+def with_curves(
+    found: Calibration, curves: Any, *, x: str, y: str, title: str
+) -> Calibration:
+    """Return a calibration with one panel of points and a line with its band."""
+    axes = {"x": x, "y": y, "title": title}
+    return dataclasses.replace(
+        found, curves=even_lengths(curves), facts={**found.facts, "axes": axes}
+    )

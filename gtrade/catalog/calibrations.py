@@ -13,7 +13,8 @@ class CalibrationEntry:
         name: on the command line.
         summary: one line.
         source: paper and section.
-        data: what it reads: "events", "trades", "executions", "counts" or "schedules".
+        data: kinds of files that it reads: "events", "trades", "executions", "counts"
+            or "schedules"; where there are several, a file's columns decide.
         fit: "module:function" of `fit(data, *, num_draws, seed, **options)`, which
             returns a `Calibration`.
         options: further arguments of it; "duration" in the unit marks seconds.
@@ -24,7 +25,7 @@ class CalibrationEntry:
     name: str
     summary: str
     source: str
-    data: str
+    data: tuple[str, ...]
     fit: str
     options: tuple[Parameter, ...]
     headline: tuple[str, ...]
@@ -54,22 +55,95 @@ def _horizon(doc: str) -> Parameter:
     return Parameter("horizon", "number", doc, DURATION, default=None)
 
 
+_HORIZON = "over which a position would be built; by default the span of the data"
+
 ENTRIES = (
     CalibrationEntry(
         "impact",
         "Permanent and temporary impact of a market's net flow, and kappa.",
         "Almgren, Thum, Hauptmann & Li 2005; Kyle 1985",
-        "events",
+        ("events",),
         "gtrade.calibration.from_events:impact",
         (
             _window(300.0, "length of the bars in which flow meets price changes"),
             _EVERY,
-            _horizon(
-                "unit of time, over which a position would be built; by default the"
-                " span of the data"
-            ),
+            _horizon("unit of time of the estimates, " + _HORIZON),
         ),
         ("permanent_impact", "temporary_impact", "kappa", "r_squared"),
+    ),
+    CalibrationEntry(
+        "price-impact",
+        "Kyle's lambda: price changes on signed volume.",
+        "Kyle 1985; Hasbrouck 1991",
+        ("events", "trades"),
+        "gtrade.calibration.from_events:price_impact",
+        (
+            _window(60.0, "length of the bars"),
+            _EVERY,
+            Parameter(
+                "num_lags",
+                "integer",
+                "neighbouring bars whose noise is correlated; at least 0",
+                "bars",
+                default=0,
+            ),
+        ),
+        ("price_impact", "intercept", "r_squared", "num_observations"),
+    ),
+    CalibrationEntry(
+        "transient-impact",
+        "The kernel by which a trade's impact decays, and kappa for slow trading.",
+        "Bouchaud, Gefen, Potters & Wyart 2004; Obizhaeva & Wang 2013",
+        ("events", "trades"),
+        "gtrade.calibration.from_events:transient_impact",
+        (
+            _window(10.0, "length of the bars"),
+            _EVERY,
+            _horizon(_HORIZON),
+            Parameter(
+                "num_exponentials",
+                "integer",
+                "exponentials that decay, besides permanent impact; at least 1",
+                "1",
+                default=1,
+            ),
+        ),
+        ("permanent", "weight_1", "rate_1", "kappa", "r_squared"),
+    ),
+    CalibrationEntry(
+        "execution",
+        "Almgren and Chriss's numbers from the fills of parent orders, and kappa.",
+        "Almgren & Chriss 2000; Almgren, Thum, Hauptmann & Li 2005",
+        ("executions",),
+        "gtrade.calibration.from_records:execution",
+        (
+            Parameter(
+                "horizon",
+                "number",
+                "unit of time of the estimates, and length of the game of kappa",
+                DURATION,
+                default=1.0,
+            ),
+        ),
+        ("permanent_impact", "temporary_impact", "fixed_cost", "volatility", "kappa"),
+    ),
+    CalibrationEntry(
+        "pin",
+        "Probability of informed trading from daily buys and sells, a fit a stock.",
+        "Easley, Kiefer, O'Hara & Paperman 1996",
+        ("counts",),
+        "gtrade.calibration.from_records:pin",
+        (),
+        ("pin", "news_probability", "informed_rate", "num_starts", "num_agreeing"),
+    ),
+    CalibrationEntry(
+        "schedules",
+        "kappa and targets of firms from their positions in a game, a fit a day.",
+        "Chriss 2024, arXiv 2409.03586",
+        ("schedules",),
+        "gtrade.calibration.from_records:schedules",
+        (),
+        ("kappa", "target_0", "target_1", "r_squared"),
     ),
 )
 

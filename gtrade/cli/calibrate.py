@@ -140,7 +140,7 @@ def read_duration(name: str, text: str) -> float:
 
 def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     """Read the files of a command line as what a fit needs."""
-    from gtrade.calibration.readers import read_any
+    from gtrade.calibration.readers import read_any, sniff
 
     columns = {}
     for setting in arguments.columns:
@@ -154,14 +154,19 @@ def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     if columns:
         options["columns"] = columns
     first, *rest = arguments.data
+    kind = entry.data[0] if len(entry.data) == 1 else sniff(first)
+    if kind not in entry.data:
+        raise CommandError(
+            f"{first}: holds {kind}; {entry.name} reads {' or '.join(entry.data)}"
+        )
     if rest:
-        if entry.data != "events" or len(rest) > 1:
+        if kind != "events" or len(rest) > 1:
             raise CommandError(
                 "FILE: give one; or two for events, messages and order book; got"
                 f" {len(arguments.data)}"
             )
         options["orderbook"] = rest[0]
-    return read_any(first, entry.data, **options)
+    return read_any(first, kind, **options)
 
 
 def show(found: "Calibration", entry: "CalibrationEntry") -> None:

@@ -16,7 +16,11 @@ _BINS = 12
 
 def figures(found: Any) -> dict[str, Figure]:
     """Return the figures of a calibration: those for which it has the columns."""
-    made = {"fit": fitted_lines(found), "periods": over_periods(found)}
+    made = {
+        "fit": fitted_lines(found),
+        "curve": fitted_curve(found),
+        "periods": over_periods(found),
+    }
     return {name: figure for name, figure in made.items() if figure is not None}
 
 
@@ -56,6 +60,35 @@ def fitted_lines(found: Any) -> Figure | None:
         )
         right.set_xlabel("squared net flow over volume (shares)")
         right.set_ylabel("paid beyond the first mid (price)")
+    return figure
+
+
+def fitted_curve(found: Any) -> Figure | None:
+    """Draw points, and a line with its band, as the calibration's facts name them."""
+    words, curves = found.facts.get("axes"), found.curves
+    if not words:
+        return None
+    with style():
+        figure, axes = new_figure(width=6.5, height=3.6, title=words["title"])
+        if "points_x" in curves:
+            is_cloud = "centres_x" in curves or np.isnan(curves["line_x"]).any()
+            if is_cloud:
+                axes.plot(curves["points_x"], curves["points_y"], ".", color=GREY)
+            else:
+                _scatter(axes, curves["points_x"], curves["points_y"])
+        if "centres_x" in curves:
+            places = curves["centres_x"], curves["centres_y"]
+            axes.plot(*places, "X", color=ORANGE, markersize=9)
+        if "line_x" in curves:
+            axes.plot(curves["line_x"], curves["line"], color=ORANGE)
+        if "line_low" in curves:
+            edges = curves["line_low"], curves["line_high"]
+            axes.fill_between(
+                curves["line_x"], *edges, color=ORANGE, alpha=0.2, linewidth=0
+            )
+            axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+        axes.set_xlabel(words["x"])
+        axes.set_ylabel(words["y"])
     return figure
 
 
