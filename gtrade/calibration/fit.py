@@ -83,8 +83,12 @@ class AbstractRegression(AbstractFitProblem):
         self, values: Float[Array, " parameters"]
     ) -> Float[Array, " observations"]:
         residuals = self.residuals(values)
-        variance = self.variance(residuals)
-        return -0.5 * (jnp.log(2 * jnp.pi * variance) + residuals**2 / variance)
+        largest = jnp.abs(jnp.where(self.weights > 0, residuals, 0)).max()
+        # Slopes divide by variances twice: in these units nothing overflows.
+        unit = jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1))
+        scaled, variance = residuals / unit, self.variance(residuals) / unit / unit
+        log_variance = jnp.log(2 * jnp.pi * variance) + 2 * jnp.log(unit)
+        return -0.5 * (log_variance + scaled**2 / variance)
 
 
 class Fit(eqx.Module):

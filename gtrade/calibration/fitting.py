@@ -48,7 +48,7 @@ class AbstractFitter(AbstractSolver):
             only (Newey & West 1987 weights; static).
         max_steps: of a search (static).
         tol: bound on the Newton decrement: what one more step would gain in standard
-            errors, shape ().
+            errors, shape (); never less than rounding lets one see.
     """
 
     tol: Float[Array, ""] = eqx.field(converter=as_float, default=1e-6)
@@ -123,9 +123,11 @@ class AbstractFitter(AbstractSolver):
         is_admissible = problem.is_admissible() & jnp.isfinite(scale).all()
         peak = _climb(problem, free, scale)
         decrement = peak.decrement
+        eps = float(jnp.finfo(decrement.dtype).eps)
+        tol = jnp.maximum(self.tol.astype(decrement.dtype), 10 * eps**0.5)
         fit = self._finish(problem, peak, scale)
         status = Status.where(
-            decrement <= self.tol.astype(decrement.dtype),
+            decrement <= tol,
             Status.converged,
             Status.max_steps_reached,
         )

@@ -98,8 +98,9 @@ def _one(gamma: Array, eta: Array, horizon: Array, covariance: Array, z: Any) ->
         jnp.stack([value - z * error, value + z * error]),
         jnp.stack([value / factor, value * factor]),
     )
-    values = jax.tree.map(lambda x: jnp.where(is_valid, x, jnp.nan), values)
-    return Kappa(*values, Status.where(is_valid, status, Status.invalid_input))
+    value, error, ends, log_ends = (jnp.where(is_valid, x, jnp.nan) for x in values)
+    status = Status.where(is_valid, status, Status.invalid_input)
+    return Kappa(value, error, ends, log_ends, status)
 
 
 def kappa_of_fit(

@@ -33,7 +33,7 @@ def test_value_of_a_small_matrix(x64):
     assert found.best == 2
     np.testing.assert_allclose(found.perfect_cost, 2, rtol=1e-6)
     np.testing.assert_allclose(found.value, 8.5 / 3 - 2, rtol=1e-6)
-    weighed = VALUE(costs, [4.0, 1.0, 1.0])
+    weighed = VALUE(costs, np.array([4.0, 1.0, 1.0]))
     assert weighed.best == 0
     np.testing.assert_allclose(weighed.value, 3 / 6, rtol=1e-6)
 

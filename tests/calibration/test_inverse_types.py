@@ -43,7 +43,8 @@ def prior_of(shares):
 
 def by_values(values):
     impacts, targets = values[:-7], values[-7:-3]
-    return schedules(prior_of(values[-3:]), np.broadcast_to(impacts, 4), targets)
+    beliefs = reference.conditionals(prior_of(values[-3:]))
+    return reference.expm_paths(beliefs, np.broadcast_to(impacts, 4), targets, TIMES)[0]
 
 
 @pytest.mark.parametrize("impacts", [[3.0], [1.0, 3.0, 2.0, 15.0]])
