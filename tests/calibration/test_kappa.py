@@ -18,9 +18,11 @@ from gtrade.solution import status_names
 GAMMA, ETA, HORIZON = 3e-7, 2.5e-6, 5.0
 COVARIANCE = np.array([[4e-15, 3e-15], [3e-15, 9e-14]])
 
+KAPPA = jax.jit(kappa_from)
+
 
 def test_the_interval_is_the_delta_methods(in_float64):
-    found = kappa_from(GAMMA, ETA, HORIZON, COVARIANCE)
+    found = KAPPA(GAMMA, ETA, HORIZON, COVARIANCE)
     assert status_names(found.status) == "converged"
     slope = np.array([HORIZON / ETA, -GAMMA * HORIZON / ETA**2])
     error = np.sqrt(slope @ COVARIANCE @ slope)
@@ -37,7 +39,7 @@ def test_both_intervals_hold_a_simulated_share(in_float64):
     draws = np.random.default_rng(3).multivariate_normal(
         [GAMMA, ETA], COVARIANCE / 100, 20_000
     )
-    found = kappa_from(GAMMA, ETA, HORIZON, COVARIANCE / 100)
+    found = KAPPA(GAMMA, ETA, HORIZON, COVARIANCE / 100)
     simulated = draws[:, 0] / draws[:, 1] * HORIZON
     for low, high in (found.interval, found.log_interval):
         inside = (simulated > float(low)) & (simulated < float(high))
@@ -45,10 +47,10 @@ def test_both_intervals_hold_a_simulated_share(in_float64):
 
 
 def test_units_cancel(in_float64):
-    base = kappa_from(GAMMA, ETA, HORIZON, COVARIANCE)
+    base = KAPPA(GAMMA, ETA, HORIZON, COVARIANCE)
     price, shares, time = 7.0, 0.2, 390.0
     units = np.array([price / shares**2, price * time / shares**2])
-    scaled = kappa_from(
+    scaled = KAPPA(
         GAMMA * units[0],
         ETA * units[1],
         HORIZON * time,
@@ -63,7 +65,7 @@ def test_lanes_that_cannot_be_answered(x64):
     eta = [ETA, ETA, ETA, 0.0, ETA, ETA]
     covariance = np.stack([COVARIANCE] * 6)
     covariance[5] = np.nan
-    found = kappa_from(np.array(gamma), np.array(eta), HORIZON, covariance)
+    found = KAPPA(np.array(gamma), np.array(eta), HORIZON, covariance)
     assert list(status_names(found.status)) == [
         "converged",
         "degenerate",
@@ -72,7 +74,7 @@ def test_lanes_that_cannot_be_answered(x64):
         "invalid_input",
         "degenerate",
     ]
-    single = kappa_from(GAMMA, ETA, HORIZON, COVARIANCE)
+    single = KAPPA(GAMMA, ETA, HORIZON, COVARIANCE)
     for name in ("value", "standard_error"):
         lanes = np.asarray(getattr(found, name))
         np.testing.assert_allclose(lanes[0], getattr(single, name), rtol=1e-6)
@@ -89,7 +91,7 @@ def test_lanes_that_cannot_be_answered(x64):
 
 def test_gradients_match_differences(in_float64):
     def log_end(gamma):
-        return kappa_from(gamma, ETA, HORIZON, COVARIANCE).log_interval[1]
+        return KAPPA(gamma, ETA, HORIZON, COVARIANCE).log_interval[1]
 
     step = 1e-5 * GAMMA
     difference = (log_end(GAMMA + step) - log_end(GAMMA - step)) / (2 * step)
@@ -135,13 +137,13 @@ def made_fit(names=("permanent_impact", "temporary_impact")):
 def test_kappa_of_a_fit(in_float64):
     fit = made_fit()
     found = kappa_of_fit(fit, HORIZON)
-    expected = kappa_from(GAMMA, ETA, HORIZON, COVARIANCE)
+    expected = KAPPA(GAMMA, ETA, HORIZON, COVARIANCE)
     np.testing.assert_allclose(found.log_interval, expected.log_interval, rtol=1e-13)
     swapped = kappa_of_fit(
         fit, HORIZON, permanent="temporary_impact", temporary="permanent_impact"
     )
     turned = COVARIANCE[::-1, ::-1]
-    expected = kappa_from(ETA, GAMMA, HORIZON, turned)
+    expected = KAPPA(ETA, GAMMA, HORIZON, turned)
     np.testing.assert_allclose(swapped.interval, expected.interval, rtol=1e-13)
     batch = jax.tree.map(lambda x: jnp.stack([x, x]), fit)
     both = kappa_of_fit(batch, HORIZON)
