@@ -3,6 +3,8 @@
 Rows are decisions, columns draws. The first row decides for the draws' average, row
 1 + d for draw d alone. In both models costs are linear in the numbers that are drawn
 (the variance, not the volatility), so that the first row is the best single decision.
+For the value of knowing one number let the draws differ in it alone, the others at
+their means.
 """
 
 from typing import Any
