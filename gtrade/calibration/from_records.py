@@ -192,7 +192,9 @@ def schedules(
     with jax.enable_x64(True):
 
         def solve(positions: Any) -> Any:
-            return LeastSquares().solve(InverseEquilibrium(positions, times))
+            # Scores of few observations would make errors too small.
+            fitter = LeastSquares(errors="hessian")
+            return fitter.solve(InverseEquilibrium(positions, times))
 
         fits = jax.jit(jax.vmap(solve))(jnp.asarray(table))
         problem = InverseEquilibrium(table[0], times)
@@ -206,7 +208,7 @@ def schedules(
             num_draws=num_draws,
             seed=seed,
         )
-        left = jax.jit(problem.residuals)(fits.value.values[0])
+        left = eqx.filter_jit(problem.residuals)(fits.value.values[0])
         path = table[0] - np.asarray(left).reshape(table[0].shape)
     kappa, low, high = (found.rows[f"kappa{end}"][0] for end in ("", "_low", "_high"))
     gap = np.full((len(firms), 1), np.nan)

@@ -24,7 +24,7 @@ class OrderFlow:
     With v = n / tau, the rate of a slice of n shares over tau seconds, side s and the
     price S before it,
 
-        fill = S + s (half_spread + temporary_impact v)
+        fill = S + s (half_spread + temporary_impact v) + fill_noise zeta
         next S = S + s permanent_impact n + volatility sqrt(tau) xi.
 
     (Almgren and Chriss 2000, sections 1.2 and 1.3, for either side.)
@@ -34,6 +34,7 @@ class OrderFlow:
         temporary_impact: eta, currency seconds / share^2.
         half_spread: epsilon, currency.
         volatility: sigma, currency per square root of a second.
+        fill_noise: standard deviation of what a fill is off by chance, currency.
         start_price: median arrival price, currency.
         market_rate: mean market volume, shares a second.
         participation: least and greatest share of the market's volume; each parent has
@@ -45,6 +46,7 @@ class OrderFlow:
     temporary_impact: float = 0.06
     half_spread: float = 0.02
     volatility: float = 0.006
+    fill_noise: float = 0.01
     start_price: float = 50.0
     market_rate: float = 200.0
     participation: tuple[float, float] = (0.005, 0.2)
@@ -56,8 +58,13 @@ class OrderFlow:
         Raises:
             ValueError: naming the argument, the rule and the value.
         """
-        names = ("permanent_impact", "temporary_impact", "half_spread", "volatility")
-        for name in names:
+        for name in (
+            "permanent_impact",
+            "temporary_impact",
+            "half_spread",
+            "volatility",
+            "fill_noise",
+        ):
             check_nonnegative(**{name: getattr(self, name)})
         for name in ("start_price", "market_rate"):
             check_positive(**{name: getattr(self, name)})
@@ -94,7 +101,8 @@ def simulate_executions(
     moves = np.cumsum(noise + side * flow.permanent_impact * size, axis=1)
     before = arrival + np.concatenate([np.zeros((num_parents, 1)), moves[:, :-1]], 1)
     cost = flow.half_spread + flow.temporary_impact * size / tau
-    fill = before + side * cost
+    own = flow.fill_noise * rng.standard_normal(shape)
+    fill = before + side * cost + own
     if not fill.min() > 0:
         low = float(fill.min())
         raise ValueError(

@@ -43,7 +43,7 @@ def events():
 
 @pytest.fixture(scope="module")
 def orders():
-    return simulate_executions(OrderFlow(), 2000, seed=3)
+    return simulate_executions(OrderFlow(fill_noise=0.0), 2000, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +220,14 @@ def test_fills_follow_the_model(orders):
     assert share.max() < 0.25
     assert share.min(axis=1).max() > 0.15  # parents differ
     assert share.max(axis=1).min() < 0.008
+
+
+def test_fills_are_off_by_chance(orders):
+    noisy = simulate_executions(OrderFlow(fill_noise=0.03), 2000, seed=3)
+    off = noisy.price - orders.price
+    assert abs(off.std() / 0.03 - 1) < 0.02
+    assert abs(np.corrcoef(off[1:], off[:-1])[0, 1]) < 0.03
+    np.testing.assert_array_equal(noisy.arrival_price, orders.arrival_price)
 
 
 def test_counts_follow_the_model():
