@@ -11,6 +11,7 @@ from gtrade._checks import check_integer
 from gtrade.calibration.bar_impact import BarImpact, BarRegression
 from gtrade.calibration.bars import signed_bars
 from gtrade.calibration.data import Events, Trades
+from gtrade.calibration.fit import constrain
 from gtrade.calibration.fitting import LeastSquares
 from gtrade.calibration.linear import OrdinaryLeastSquares
 from gtrade.calibration.linear_impact import LinearImpact
@@ -282,13 +283,13 @@ def transient_impact(
         slowest = np.nanmin([found.rows[f"rate_{i + 1}"][0] for i in range(number)])
         reach = min(horizon, 6 / slowest) if np.isfinite(slowest) else horizon
         times = np.linspace(0, reach, 200)
-        kernel = jax.jit(jax.vmap(lambda x: whole.kernel(x, jnp.asarray(times))))
-        curve = np.asarray(kernel(fits.value.values[:1]))[0]
-        curves = {"line_x": times, "line": curve}
-        if set(whole.names) <= set(found.draws):
-            drawn = np.stack([found.draws[name] for name in whole.names], axis=1)
-            low, high = np.quantile(np.asarray(kernel(drawn)), [0.025, 0.975], axis=0)
-            curves |= {"line_low": low, "line_high": high}
+        curve, error = _curve(fits, lambda x: whole.kernel(x, jnp.asarray(times)))
+        curves = {
+            "line_x": times,
+            "line": curve,
+            "line_low": curve * np.exp(-1.96 * error),
+            "line_high": curve * np.exp(1.96 * error),
+        }
     left = 100 * curve[-1] / curve[0]
     return with_curves(
         found,
@@ -297,6 +298,20 @@ def transient_impact(
         y="impact (price/share)",
         title=f"{left:.0f} % of a trade's impact stay after {reach:.0f} s",
     )
+
+
+def _curve(fits: Any, function: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a curve of the first fit, and the errors of its logarithm."""
+    fit = jax.tree.map(lambda x: x[0], fits.value)
+    ones = jnp.ones_like(fit.free)
+
+    def logarithm(free: Any) -> Any:
+        return jnp.log(function(constrain(free, fit.domains, ones)))
+
+    slopes = jax.jit(jax.jacfwd(logarithm))(fit.free)
+    variances = ((slopes @ fit.free_covariance) * slopes).sum(axis=1)
+    curve = jax.jit(function)(fit.values)
+    return np.asarray(curve), np.sqrt(np.asarray(variances))
 
 
 def dropped(data: Any) -> dict[str, Any]:
