@@ -80,7 +80,7 @@ def transient_numbers(
     # One of Newton's steps has the slope that halving an interval has not.
     slope = jax.grad(excess)(root, known)
     root = root - (excess(root, mean) - excess(root, known)) / slope
-    is_fading = mean < 1 - 16 * float(jnp.finfo(span.dtype).eps)
+    is_fading = mean < 1 - 1000 * float(jnp.finfo(span.dtype).eps)
     decay = jnp.where(is_fading, jnp.exp(root), jnp.nan)
     misfit = jnp.abs(ratio - jnp.exp(-decay * times)).max()
     cost = as_float(temporary_cost).astype(span.dtype) / now
