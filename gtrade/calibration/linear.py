@@ -77,7 +77,7 @@ class OrdinaryLeastSquares(AbstractSolver):
         block_length: neighbours drawn together, for "bootstrap" (static).
     """
 
-    cpu_block: ClassVar[int | None] = 64
+    cpu_block: ClassVar[int | None] = 8
 
     errors: str = eqx.field(static=True, default="robust")
     num_lags: int = eqx.field(static=True, default=0)
@@ -116,22 +116,25 @@ class OrdinaryLeastSquares(AbstractSolver):
         size = _safe(jnp.sqrt((weights[:, None] * x**2).sum(axis=0)))
         unit = x / size[None]
         inverse, is_identified, rank, condition = invert_information(
-            _product(unit.T, weights[:, None] * unit), size <= 0
+            _cross(unit, weights[:, None] * unit), size <= 0
         )
         # A second pass, on what the first left over, takes rounding out.
-        first = _product(inverse, _product(unit.T, weights * y))
-        left = y - _product(unit, first)
-        second = _product(inverse, _product(unit.T, weights * left))
-        left = left - _product(unit, second)
+        first = _product(inverse, _cross(unit, (weights * y)[:, None])[:, 0])
+        left = y - _mix(unit, first)
+        second = _product(inverse, _cross(unit, (weights * left)[:, None])[:, 0])
+        left = left - _mix(unit, second)
         squares = (weights * left**2).sum()
-        tilt = jnp.abs(_product(unit.T, weights * left)).max()
+        tilt = jnp.abs(_cross(unit, (weights * left)[:, None])).max()
         if self.errors == "classical":
             spread = (
                 inverse * squares / jnp.maximum(count - rank.astype(count.dtype), 1)
             )
         elif self.errors == "robust":
             scores = (weights * left)[:, None] * unit
-            meat = long_run_covariance(scores, self.num_lags)
+            if self.num_lags:
+                meat = long_run_covariance(scores, self.num_lags)
+            else:
+                meat = _cross(scores, scores)
             spread = _product(_product(inverse, meat), inverse)
         else:
             if key is None:
@@ -345,6 +348,25 @@ def _blank_unless(is_good: Array, x: Array) -> Array:
 def _safe(x: Array) -> Array:
     """Return x, 1 where it is not positive."""
     return jnp.where(x > 0, x, 1)
+
+
+def _cross(
+    a: Float[Array, "observations n"], b: Float[Array, "observations m"]
+) -> Float[Array, "n m"]:
+    """Return a' b, for a few columns: sums in one pass, which no call of BLAS is."""
+    rows = [
+        jnp.stack([(a[:, i] * b[:, j]).sum() for j in range(b.shape[1])])
+        for i in range(a.shape[1])
+    ]
+    return jnp.stack(rows)
+
+
+def _mix(
+    x: Float[Array, "observations n"], sizes: Float[Array, " n"]
+) -> Float[Array, " observations"]:
+    """Return x sizes, for a few columns."""
+    columns = [x[:, i] * sizes[i] for i in range(x.shape[1])]
+    return sum(columns[1:], columns[0])
 
 
 def _product(a: Array, b: Array) -> Array:

@@ -317,7 +317,7 @@ def test_inadmissible_numbers_are_named():
 
 @pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say(in_float64):
-    seen = orders(np.random.default_rng(7), 1000, 60)
+    seen = orders(np.random.default_rng(7), 1000, 40)
     apart = solve_batch(priced(seen), ExecutionRegressions()).value
     check_coverage(apart, KNOWN)
     solution = solve_batch(filled(seen), JOINT)
