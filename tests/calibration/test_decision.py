@@ -147,6 +147,7 @@ def test_a_risk_neutral_rival_by_hand(in_float64):
     assert 0 <= VALUE(point.costs).value < 1e-13
 
 
+@pytest.mark.slow
 def test_rivals_in_equilibrium(in_float64):
     targets = np.array([1.0, 2.0, 0.5])
     games = make_batch(

@@ -102,6 +102,7 @@ def solved():
         return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kappa", "targets"),
     [

@@ -162,6 +162,7 @@ def test_a_lane_of_nan_stays_alone():
     np.testing.assert_array_equal(bad.value.values[0], good.value.values[0])
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_differences(in_float64):
     changes, flow = market(np.random.default_rng(8), 1)
 
@@ -226,6 +227,7 @@ def test_resamples_are_made_of_blocks(in_float64, block_length):
         np.testing.assert_allclose(found[row], values, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_bootstrap_finds_robust_errors(in_float64):
     changes, flow = market(np.random.default_rng(11), 2)
     fitter = OrdinaryLeastSquares(errors="bootstrap", num_resamples=4000)
