@@ -30,7 +30,7 @@ class DaySums(NamedTuple):
     """What a climb reads of the days, each weighted.
 
     Attributes:
-        buys: of each day, divided by nothing, shape (days,).
+        buys: of each day, shape (days,).
         sells: of each day, shape (days,).
         weights: of each day, shape (days,).
         moments: weight times 1, B, S, B^2, S^2 and B S, shape (days, 6).
