@@ -33,6 +33,7 @@ _GRID = (0.1, 0.3, 0.5, 0.7, 0.9)
 # Climbs that end this close in log-likelihood found one optimum. News that adds no more
 # than the second to that of days without is not there.
 _AGREEING, _NOTHING = 1e-3, 1e-6
+_INSIDE = 0.01  # how far from 0 and 1 searches begin
 
 
 class PinDays(AbstractFitProblem):
@@ -100,35 +101,56 @@ class PinDays(AbstractFitProblem):
         return jnp.stack([one, one, buys, sells, either])
 
     def starts(self) -> Float[Array, "starts parameters"]:
-        """Return values that explain the mean counts, NaN where there are none.
+        """Return where to search from, NaN where there are no such numbers.
 
         The first 125 are the usual grid of alpha, delta and the uninformed share of
-        buys; some would need a negative rate of sells. If most do, as one side is rare,
-        fifty more have news of one kind, on the larger side (Yan & Zhang 2012).
+        buys, with rates that explain mean counts; some would need a negative rate of
+        sells (Yan & Zhang 2012). The others call news good above a quantile of buys and
+        bad above one of sells: the grid misses optima with news on nearly every day, or
+        with one side that is rare.
         """
         _, _, buys, sells, _ = self.without_news()
+        dtype = buys.dtype
         alpha, delta, quiet = np.array(list(itertools.product(_GRID, repeat=3))).T
-        alpha, delta, quiet = (
-            jnp.asarray(x, buys.dtype) for x in (alpha, delta, quiet)
-        )
+        alpha, delta, quiet = (jnp.asarray(x, dtype) for x in (alpha, delta, quiet))
         informed = (1 - quiet) * buys / (alpha * (1 - delta))
         rates = [quiet * buys, sells - alpha * delta * informed, informed]
         grid = jnp.stack([alpha, delta, *rates], axis=1)
         is_start = (grid[:, 2:] > 0).all(axis=1)
-        alpha, quiet = np.array(list(itertools.product(_GRID, repeat=2))).T
-        alpha, quiet = (jnp.asarray(x, buys.dtype) for x in (alpha, quiet))
-        sides = []
-        for bad, larger, smaller in ((0.0, buys, sells), (1.0, sells, buys)):
-            rates = [quiet * larger, jnp.broadcast_to(smaller, quiet.shape)]
-            rates = rates[::-1] if bad else rates
-            informed = (1 - quiet) * larger / alpha
-            kind = jnp.full_like(alpha, 0.98 * bad + 0.01)
-            side = jnp.stack([alpha, kind, *rates, informed], axis=1)
-            sides.append(jnp.where(larger >= smaller, side, jnp.nan))
-        more = jnp.concatenate(sides)
-        more = jnp.where(is_start.sum() < more.shape[0] // 2, more, jnp.nan)
         grid = jnp.where(is_start[:, None], grid, jnp.nan)
-        return jnp.concatenate([grid, more])
+        pairs = np.array(list(itertools.product((*_GRID, 1.0), repeat=2))[:-1])
+        high_buys, high_sells = (
+            _quantiles(x, self.weights, jnp.asarray(q, dtype))
+            for x, q in zip((self.buys, self.sells), pairs.T, strict=True)
+        )
+        cuts = jax.vmap(self._cut)(high_buys, high_sells)
+        return jnp.concatenate([grid, cuts])
+
+    def _cut(
+        self, high_buys: Float[Array, ""], high_sells: Float[Array, ""]
+    ) -> Float[Array, " parameters"]:
+        """Return the numbers if news is good above some buys, bad above some sells."""
+        weights = self.weights
+        buys, sells = self.buys - high_buys, self.sells - high_sells
+        # On days above both the side counts that is further off, by its own noise.
+        is_buys = buys * jnp.sqrt(high_sells) > sells * jnp.sqrt(high_buys)
+        is_good = (buys > 0) & ((sells <= 0) | is_buys)
+        is_bad = (sells > 0) & ~is_good
+
+        def mean(x: Array, is_in: Array) -> Array:
+            inside = jnp.where(is_in, weights, 0)
+            count = inside.sum()
+            return (inside * x).sum() / jnp.where(count > 0, count, 1)
+
+        buy, sell = mean(self.buys, ~is_good), mean(self.sells, ~is_bad)
+        excess = jnp.where(is_good, self.buys - buy, self.sells - sell)
+        informed = mean(excess, is_good | is_bad)
+        every = jnp.ones_like(is_good)
+        alpha = mean((is_good | is_bad).astype(weights.dtype), every)
+        delta = mean(is_bad.astype(weights.dtype), is_good | is_bad)
+        shares = jnp.clip(jnp.stack([alpha, delta]), _INSIDE, 1 - _INSIDE)
+        values = jnp.concatenate([shares, jnp.stack([buy, sell, informed])])
+        return jnp.where(informed > 0, values, jnp.nan)
 
     def without_news(self) -> Float[Array, " parameters"]:
         """Return the likeliest numbers if no day has news: mean counts."""
@@ -274,3 +296,16 @@ def _with_pin(fit: Fit) -> PinFit:
     error = pin * (1 - pin) * jnp.sqrt(variance)
     error = jnp.where(is_open.any() | is_none, jnp.nan, error)
     return PinFit(fit, pin, error)
+
+
+def _quantiles(
+    x: Float[Array, " days"],
+    weights: Float[Array, " days"],
+    shares: Float[Array, " shares"],
+) -> Float[Array, " shares"]:
+    """Return the entries that these shares of days with weight are at most."""
+    is_used = weights > 0
+    ordered = jnp.sort(jnp.where(is_used, x, jnp.inf))
+    last = is_used.sum(dtype=x.dtype) - 1
+    place = jnp.clip(jnp.floor(shares * last), 0, x.shape[0] - 1)
+    return ordered[place.astype(jnp.int32)]

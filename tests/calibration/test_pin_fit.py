@@ -112,6 +112,7 @@ TRUTHS = [
     ((0.4, 0.3, 1e5, 9e4, 2e4), 60),
     ((0.3, 0.7, 1e5, 1e5, 3e3), 120),
     ((0.5, 0.2, 3e4, 1e5, 1e5), 90),
+    ((0.95, 0.07, 2.9e5, 4.5e5, 4.5e3), 60),  # the usual grid misses it
 ]
 
 
@@ -136,7 +137,7 @@ def test_recovers_the_truth(in_float64):
         miss = np.abs(solution.value.pin[lane] - pin)
         assert miss < 3 * solution.value.pin_standard_error[lane]
         assert not fit.is_at_bound[lane].any()
-        assert 0 < fit.num_agreeing[lane] <= fit.num_starts[lane] <= 125
+        assert 0 < fit.num_agreeing[lane] <= fit.num_starts[lane] <= 160
 
 
 def test_is_at_least_as_likely_as_the_truth_and_any_search(in_float64):
@@ -148,7 +149,7 @@ def test_is_at_least_as_likely_as_the_truth_and_any_search(in_float64):
         assert found >= likelihood(numbers, *cases[lane])
         if count <= 90:
             assert found >= searched(*cases[lane]) - 1e-6
-            assert fit.num_starts[lane] == len(list(grid(*cases[lane])))
+            assert fit.num_starts[lane] >= len(list(grid(*cases[lane])))
             assert fit.num_observations[lane] == count
             assert fit.num_dropped[lane] == DAYS - count
 
