@@ -247,13 +247,14 @@ def transient_impact(
     number = num_exponentials
     with jax.enable_x64(True):
         rates = np.geomspace(1 / (30 * window), 1 / (2 * window), number + 2)[1:-1]
-        whole: Any = ExponentialPropagator(
-            mid_changes=changes,
-            signed_volume=flows,
-            weights=weights[0],
-            interval=window,
-            rates=rates,
-        )
+        columns: dict[str, Any] = {
+            "mid_changes": changes,
+            "signed_volume": flows,
+            "weights": weights[0],
+            "interval": window,
+            "rates": rates,
+        }
+        whole = ExponentialPropagator(**columns)
         fitter = LeastSquares()
 
         def solve(row: Any) -> Any:
