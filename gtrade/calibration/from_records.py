@@ -237,10 +237,10 @@ def in_logs(fit: Fit, names: Sequence[str]) -> Fit:
 
     A number estimated at or below zero keeps its estimate and is at its bound.
     """
-    place = np.array([name in names for name in fit.names])
     values = fit.values
-    is_positive = jnp.asarray(place) & (values > 0)
-    is_below = jnp.asarray(place) & (values <= 0)
+    place = np.array([name in names for name in fit.names])
+    chosen = jnp.broadcast_to(jnp.asarray(place), values.shape)
+    is_positive, is_below = chosen & (values > 0), chosen & (values <= 0)
     safe = jnp.where(is_positive, values, 1)
     slope = jnp.where(is_below, 0, jnp.where(is_positive, 1 / safe, 1))
     domains: tuple[Domain, ...] = tuple(

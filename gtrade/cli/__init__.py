@@ -1,4 +1,4 @@
-"""The command line: `gtrade run`, `report`, `export`, `models` and `doctor`.
+"""The command line: `gtrade run`, `report`, `export`, `calibrate`, `models`, `doctor`.
 
 jax, matplotlib and pyarrow are imported inside the commands, so that `--help` is
 instant.

@@ -19,6 +19,11 @@ def models_command(arguments: "Models") -> int:
     if arguments.name is None:
         rows = [(name, catalog.get_model(name).summary) for name in catalog.MODELS]
         _print_table(console, "", ("model", "what it is"), rows)
+        from gtrade.catalog.calibrations import ENTRIES
+
+        rows = [(e.name, ", ".join(e.data), e.summary) for e in ENTRIES]
+        headers = ("calibrate --model", "reads", "what it fits")
+        _print_table(console, "", headers, rows)
         return 0
     if arguments.name not in catalog.MODELS:
         near = difflib.get_close_matches(arguments.name, catalog.MODELS, 1)

@@ -1,14 +1,28 @@
 """`gtrade calibrate`: from a file to estimates, draws and a report."""
 
+import gzip
 import json
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import gtrade
 from gtrade import cli
 from gtrade.calibration.synthetic import Market, simulate_events
-from gtrade.calibration.writers import write_events
+from gtrade.calibration.synthetic_records import (
+    OrderFlow,
+    simulate_counts,
+    simulate_executions,
+    simulate_schedules,
+)
+from gtrade.calibration.writers import (
+    write_counts,
+    write_events,
+    write_executions,
+    write_schedules,
+)
 from gtrade.sweeps.calibrations import load_calibration
 
 SPEC = """
@@ -62,6 +76,72 @@ def test_from_a_file_to_schedules(day, tmp_path, capsys):
     assert cli.main(["report", str(folder)]) == 0
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, day):
+    folder = tmp_path_factory.mktemp("records")
+    with jax.enable_x64(True):
+        game = gtrade.PositionBuilding(
+            permanent_impacts=np.full(2, 5.0), targets=np.array([1.0, 3.0])
+        )
+        seen = simulate_schedules(
+            game, num_times=17, num_days=2, noise_std=0.01, seed=1
+        )
+    days = simulate_counts(
+        news_probability=[0.3, 0.5],
+        bad_probability=[0.4, 0.5],
+        buy_rate=[2000.0, 50.0],
+        sell_rate=[2100.0, 60.0],
+        informed_rate=[600.0, 30.0],
+        num_days=90,
+        seed=2,
+    )
+    orders = simulate_executions(OrderFlow(fill_noise=0.02), 150, seed=3)
+    write_schedules(seen, folder / "schedules.csv")
+    write_counts(days, folder / "pin.parquet")
+    write_executions(orders, folder / "execution.csv.gz")
+    paths = {path.name.split(".")[0]: str(path) for path in folder.iterdir()}
+    return paths | {"price-impact": day, "transient-impact": day}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "wanted"),
+    [
+        ("price-impact", ["--set", "num_lags=2"], {"price_impact": None}),
+        pytest.param(
+            "transient-impact", [], {"permanent": 8e-5}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "execution",
+            ["--horizon", "1h"],
+            {"temporary_impact": 0.06 / 3600, "volatility": 0.36, "fixed_cost": 0.02},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "pin",
+            [],
+            {"news_probability": 0.3, "informed_rate": 600.0},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "schedules",
+            [],
+            {"kappa": 5.0, "target_0": 1.0, "target_1": 3.0},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_every_model_finds_what_made_its_data(files, model, options, wanted, tmp_path):
+    out = tmp_path / "fit"
+    arguments = ["calibrate", files[model], "--model", model, *options]
+    assert cli.main([*arguments, "--out", str(out)]) == 0
+    assert (out / "report" / "curve.png").stat().st_size > 1000
+    rows = load_calibration(out).rows
+    for name, true in wanted.items():
+        value, error = rows[name][0], rows[f"{name}_se"][0]
+        assert 0 < error < np.inf
+        assert true is None or abs(value - true) < 4 * error, name
+
+
 def test_json_alone_on_stdout(day, capsys):
     assert cli.main(["calibrate", day, *OPTIONS, "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -99,8 +179,6 @@ def test_bad_arguments_are_named(day, changed, said, capsys):
 
 
 def test_a_damaged_file_is_named_with_its_row(day, tmp_path, capsys):
-    import gzip
-
     lines = gzip.open(day, "rt").read().splitlines()
     lines[70] = lines[70].replace(",", ",x", 1)
     path = tmp_path / "bad.csv"
