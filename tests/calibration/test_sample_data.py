@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gtrade.calibration import estimators
 from gtrade.calibration.bars import signed_bars
 from tests.calibration import compiled, market_data
 
@@ -42,7 +43,7 @@ def test_price_impact_of_a_day(
 
 def test_vpin_of_a_day(amazon, in_float64):
     trades = amazon.executions()
-    found = compiled.vpin(trades.size, trades.signed_size)
+    found = estimators.vpin(trades.size, trades.signed_size)
     np.testing.assert_allclose(found.bucket_volume, 12_264.96)
     assert found.vpin.shape == (50,)
     assert abs(found.vpin[-1] - 0.26875) < 0.5e-5
@@ -87,6 +88,6 @@ def test_bulk_vpin_of_the_futures(futures, in_float64):
     signed = compiled.bulk_signed_volume(changes, found.volume)
     by_reader = market_data.futures(signs="bulk").signed_size
     np.testing.assert_allclose(np.bincount(index, by_reader), signed, atol=1e-6)
-    found = compiled.vpin(found.volume, signed)
+    found = estimators.vpin(found.volume, signed)
     assert found.vpin.shape == (50,)
     assert abs(found.vpin[-1] - 0.22047) < 0.5e-5
