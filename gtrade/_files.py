@@ -17,7 +17,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except Exception:
+    except BaseException:
         temporary.unlink(missing_ok=True)  # a full disk gets its room back
         raise
     directory = os.open(path.parent, os.O_RDONLY)

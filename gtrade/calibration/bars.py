@@ -4,6 +4,8 @@ import numpy as np
 
 from gtrade.calibration.data import Events, Trades
 
+_MOST_BARS = 10**8
+
 OPEN, CLOSE = 34_200.0, 57_600.0  # 09:30 and 16:00, seconds after midnight
 
 
@@ -61,6 +63,11 @@ def signed_bars(
         time, size, signed = table.time, table.size, table.signed_size
         price, price_time = table.price, table.time
     num_bars = int(np.floor((end - start) / width_seconds * (1 + 1e-12)))
+    if num_bars > _MOST_BARS:
+        raise ValueError(
+            f"bars of {width_seconds:g} s over {end - start:g} s are too many; are"
+            " times in seconds?"
+        )
     if num_bars < 1:
         raise ValueError(f"bars of {width_seconds} s do not fit in {end - start} s")
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gtrade._checks import check_integer
+from gtrade._checks import InadmissibleError, check_integer
 from gtrade.calibration.bar_impact import BarImpact, BarRegression
 from gtrade.calibration.bars import signed_bars
 from gtrade.calibration.data import Events, Trades
@@ -51,6 +51,7 @@ def impact(
     costs = _costs(events.executions(), bars["price"] - changes, start, window)
     horizon = count * window if horizon is None else horizon
     labels, weights = periods(count, window, start, every)
+    (changes, costs), weights = without_gaps((changes, costs), weights)
     with jax.enable_x64(True):
         whole = BarImpact(
             mid_changes=changes,
@@ -119,14 +120,15 @@ def periods(
         Columns `period`, `start` and `end`; weights, shape (fits, bars).
 
     Raises:
-        ValueError: if a period holds no whole bar.
+        ValueError: if a period is not a whole number of bars.
     """
     ends = [(start, start + count * window)]
     weights = [np.ones(count)]
     if every is not None:
-        if every < window:
-            raise ValueError(
-                f"every must be at least window, {window:g} s; got {every:g}"
+        number = every / window
+        if number < 1 - 1e-9 or abs(number - round(number)) > 1e-6:
+            raise InadmissibleError(
+                "every", f"be a whole number of windows of {window:g} s", every
             )
         place = np.floor(np.arange(count) * window / every + 1e-9).astype(int)
         for period in range(place[-1] + 1 if count else 0):
@@ -137,6 +139,14 @@ def periods(
     names = ["all"] + [_clock(x) for x in first[1:]]
     labels = {"period": np.array(names), "start": first, "end": last}
     return labels, np.stack(weights)
+
+
+def without_gaps(
+    columns: tuple[np.ndarray, ...], weights: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return columns with 0 for what is unknown, and weights of 0 there."""
+    is_known = np.isfinite(np.stack(columns)).all(axis=0)
+    return tuple(np.where(is_known, x, 0) for x in columns), weights * is_known
 
 
 def _clock(seconds: float) -> str:
@@ -168,6 +178,7 @@ def price_impact(
     changes, flows = bars["price_change"], bars["signed_volume"]
     count, start = len(flows), float(bars["time"][0] - window)
     labels, weights = periods(count, window, start, every)
+    (changes,), weights = without_gaps((changes,), weights)
     with jax.enable_x64(True):
         solver = OrdinaryLeastSquares(num_lags=num_lags)
         whole = LinearImpact(changes, flows, weights[0])
@@ -195,15 +206,16 @@ def price_impact(
             "intercept",
         )
     )
-    ends = np.linspace(flows.min(), flows.max(), 40)
+    ends, mean = np.linspace(flows.min(), flows.max(), 40), flows.mean()
+    middle = level + slope * mean
     thin = slice(None, None, max(1, count // _MOST_POINTS))
     curves = {
         "points_x": flows[thin],
         "points_y": changes[thin],
         "line_x": ends,
-        "line": level + slope * ends,
-        "line_low": level + np.minimum(low * ends, high * ends),
-        "line_high": level + np.maximum(low * ends, high * ends),
+        "line": middle + slope * (ends - mean),
+        "line_low": middle + np.minimum(low * (ends - mean), high * (ends - mean)),
+        "line_high": middle + np.maximum(low * (ends - mean), high * (ends - mean)),
     }
     return with_curves(
         found,
@@ -244,6 +256,7 @@ def transient_impact(
     count, start = len(flows), float(bars["time"][0] - window)
     horizon = count * window if horizon is None else horizon
     labels, weights = periods(count, window, start, every)
+    (changes,), weights = without_gaps((changes,), weights)
     number = num_exponentials
     with jax.enable_x64(True):
         rates = np.geomspace(1 / (30 * window), 1 / (2 * window), number + 2)[1:-1]
@@ -281,7 +294,7 @@ def transient_impact(
             num_draws=num_draws,
             seed=seed,
         )
-        slowest = np.nanmin([found.rows[f"rate_{i + 1}"][0] for i in range(number)])
+        slowest = min(found.rows[f"rate_{i + 1}"][0] for i in range(number))
         reach = min(horizon, 6 / slowest) if np.isfinite(slowest) else horizon
         times = np.linspace(0, reach, 200)
         curve, error = _curve(fits, lambda x: whole.kernel(x, jnp.asarray(times)))
@@ -291,13 +304,15 @@ def transient_impact(
             "line_low": curve * np.exp(-1.96 * error),
             "line_high": curve * np.exp(1.96 * error),
         }
-    left = 100 * curve[-1] / curve[0]
+    stays = f"{100 * curve[-1] / curve[0]:.0f} % of a trade's impact stay"
     return with_curves(
         found,
         curves,
         x="time after a trade (s)",
         y="impact (price/share)",
-        title=f"{left:.0f} % of a trade's impact stay after {reach:.0f} s",
+        title=f"{stays} after {reach:.0f} s"
+        if np.isfinite(curve).all()
+        else "No kernel could be fitted",
     )
 
 

@@ -26,7 +26,7 @@ _MOST_POINTS = 5000
 def execution(
     fills: Executions,
     *,
-    horizon: float = 1.0,
+    horizon: float | None = None,
     num_draws: int = 1000,
     seed: int = 0,
 ) -> Calibration:
@@ -34,7 +34,8 @@ def execution(
 
     Args:
         fills: of parent orders, their arrival times known.
-        horizon: unit of time of the estimates, s; kappa is for a game that long.
+        horizon: unit of time of the estimates, s; kappa is for a game that long. By
+            default the median duration of the orders.
         num_draws: draws of the estimates.
         seed: of the draws.
 
@@ -44,6 +45,12 @@ def execution(
     duration = fills.duration
     if np.isnan(duration).any():
         raise InadmissibleError("arrival_time", "be given, for every parent", "unknown")
+    if (duration <= 0).any():
+        row = int(np.argmax(duration <= 0))
+        rule = f"increase from fill to fill of {fills.parent[row]}"
+        raise InadmissibleError("time", rule, fills.time[row])
+    if horizon is None:
+        horizon = float(np.median(np.bincount(fills.parent.codes, duration)))
     stacked = stack_parents(
         fills.parent.codes,
         sizes=-fills.side.astype(np.float64) * fills.size,
@@ -61,7 +68,9 @@ def execution(
             noise_scales=np.ones(num_parents),
             weights=np.ones(num_parents),
         )
-        solution = one_more_axis(eqx.filter_jit(MaximumLikelihood().solve)(problem))
+        # An order is one observation: scores of a few would make errors too small.
+        fitter = MaximumLikelihood(errors="hessian")
+        solution = one_more_axis(eqx.filter_jit(fitter.solve)(problem))
         fits = eqx.tree_at(
             lambda x: x.value,
             solution,
@@ -134,11 +143,16 @@ def pin(counts: DailyCounts, *, num_draws: int = 1000, seed: int = 0) -> Calibra
             {"stock": list(counts.stock.names)},
             {name: "" if unit == "1" else unit for name, unit in units.items()}
             | {"pin": ""},
-            derived={"pin": lambda x: x[0] * x[4] / (x[0] * x[4] + x[2] + x[3])},
+            derived={"pin": _pin},
             facts={"num_days": len(counts)} | dropped(counts),
             num_draws=num_draws,
             seed=seed,
         )
+        # Known at the bounds of alpha too, and never above 1.
+        ends = np.asarray(solution.value.pin_interval())
+    found.rows["pin"][:] = solution.value.pin
+    found.rows["pin_se"][:] = solution.value.pin_standard_error
+    found.rows["pin_low"][:], found.rows["pin_high"][:] = ends[:, 0], ends[:, 1]
     is_first = counts.stock.codes == 0
     informed, buys, sells = (
         found.rows[name][0] for name in ("informed_rate", "buy_rate", "sell_rate")
@@ -178,17 +192,21 @@ def schedules(
     first = next(iter(days.values()))
     firms = list(first)
     clock = next(iter(first.values()))[0]
+    if len(clock) < 2:
+        raise InadmissibleError("time", "be two at least, start and end", clock)
+    ends, span = clock[[0, -1]], clock[-1] - clock[0]
     for day, paths in days.items():
         if list(paths) != firms:
             raise InadmissibleError(
                 "firm", f"be those of the first day on {day}", paths
             )
         for firm, (times, _) in paths.items():
-            if len(times) != len(clock) or not np.allclose(times, clock):
+            is_same = len(times) == len(clock)
+            if not is_same or np.abs(times - clock).max() > 1e-6 * span:
                 rule = f"be those of the first firm and day for {firm} on {day}"
                 raise InadmissibleError("time", rule, times[:5])
     table = np.array([[path for _, path in x.values()] for x in days.values()])
-    times = (clock - clock[0]) / (clock[-1] - clock[0])
+    times = (clock - ends[0]) / span
     with jax.enable_x64(True):
 
         def solve(positions: Any) -> Any:
@@ -225,6 +243,11 @@ def schedules(
         title=f"Schedules of {next(iter(days))} are an equilibrium with kappa"
         f" {kappa:.3g} ({low:.2g} to {high:.2g})",
     )
+
+
+def _pin(values: Any) -> Any:
+    informed = values[0] * values[4]
+    return informed / (informed + values[2] + values[3])
 
 
 def one_more_axis(tree: Any) -> Any:

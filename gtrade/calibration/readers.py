@@ -150,8 +150,12 @@ def read_schedules(
     return _read(Schedules, look_at(path), columns, None, skip_bad)
 
 
-def sniff(path: Path_) -> str:
+def sniff(path: Path_, columns: Mapping[str, str] | None = None) -> str:
     """Return the kind of a file, a key of `KINDS`, from the names of its columns.
+
+    Args:
+        path: of the file.
+        columns: names that stand for others, as for the readers.
 
     Raises:
         DataError: if it has none of the tables' columns.
@@ -164,7 +168,11 @@ def sniff(path: Path_) -> str:
     for kind, table in KINDS.items():
         spellings = SPELLINGS[table]
         required = set(spellings) - set(OPTIONAL[table])
-        if all(set(spellings[name]) & set(shape.names) for name in required):
+        given = {name for name, x in (columns or {}).items() if x in shape.names}
+        if all(
+            name in given or set(spellings[name]) & set(shape.names)
+            for name in required
+        ):
             return kind
     listed = "; ".join(
         f"{kind}: {', '.join(x for x in SPELLINGS[t] if x not in OPTIONAL[t])}"

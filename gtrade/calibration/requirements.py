@@ -53,7 +53,10 @@ def named(name: str) -> Rule:
 
     def is_good(c: Columns) -> np.ndarray:
         names = c[name].names
-        has_name = np.array([bool(x) and "\ufffd" not in x for x in names], bool)
+        has_name = np.array(
+            [x.isprintable() and "\ufffd" not in x for x in names], bool
+        )
+        has_name &= np.array([bool(x) for x in names], bool)
         return has_name[c[name].codes] if len(has_name) else np.ones(0, bool)
 
     return Rule(name, "be a name, in UTF-8", is_good)

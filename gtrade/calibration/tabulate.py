@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from gtrade.calibration.fit import Fit, constrain, draws
 from gtrade.calibration.results import Calibration
-from gtrade.solution import Solution, status_names
+from gtrade.solution import Solution, is_success, status_names
 
 _Z = 1.959963984540054
 
@@ -62,7 +62,7 @@ def tabulate(
     rows: dict[str, np.ndarray] = {key: _column(x) for key, x in labels.items()}
     rows["status"] = status_names(fits.status).reshape(size)
     rows |= {name: found[name].astype(np.float64) for name in shown}
-    rows |= _diagnostics(fit)
+    rows |= _diagnostics(fits)
     drawn = _draws(fit, derived, num_draws, seed)
     return Calibration(
         model,
@@ -110,7 +110,11 @@ def _derive(fit: Fit, function: Derived) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(value, np.float64), np.asarray(error, np.float64)
 
 
-def _diagnostics(fit: Fit) -> dict[str, np.ndarray]:
+def _diagnostics(fits: Solution[Fit]) -> dict[str, np.ndarray]:
+    fit, is_answered = fits.value, is_success(fits.status)[:, None]
+    is_at_bound = np.asarray(fit.is_at_bound) & is_answered
+    is_open = ~np.asarray(fit.is_identified) & ~is_at_bound & is_answered
+
     def words(flags: Any) -> np.ndarray:
         return np.array(
             [
@@ -128,8 +132,8 @@ def _diagnostics(fit: Fit) -> dict[str, np.ndarray]:
         "num_starts": np.asarray(fit.num_starts, np.int64),
         "num_agreeing": np.asarray(fit.num_agreeing, np.int64),
         "rank": np.asarray(fit.rank, np.int64),
-        "at_bound": words(fit.is_at_bound),
-        "not_identified": words(~np.asarray(fit.is_identified)),
+        "at_bound": words(is_at_bound),
+        "not_identified": words(is_open),
     }
 
 

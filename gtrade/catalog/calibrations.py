@@ -18,7 +18,7 @@ class CalibrationEntry:
         fit: "module:function" of `fit(data, *, num_draws, seed, **options)`, which
             returns a `Calibration`.
         options: further arguments of it; "duration" in the unit marks seconds.
-        headline: numbers that the terminal shows.
+        headline: numbers that the terminal shows; all if there are none.
         figures: "module:function" of `figures(calibration) -> dict[str, Figure]`.
     """
 
@@ -120,9 +120,10 @@ ENTRIES = (
             Parameter(
                 "horizon",
                 "number",
-                "unit of time of the estimates, and length of the game of kappa",
+                "unit of time of the estimates, and length of the game of kappa; by"
+                " default the median duration of the orders",
                 DURATION,
-                default=1.0,
+                default=None,
             ),
         ),
         ("permanent_impact", "temporary_impact", "fixed_cost", "volatility", "kappa"),
@@ -143,7 +144,7 @@ ENTRIES = (
         ("schedules",),
         "gtrade.calibration.from_records:schedules",
         (),
-        ("kappa", "target_0", "target_1", "r_squared"),
+        (),
     ),
 )
 

@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if command.debug:
             raise
-        is_kept = getattr(command, "out", None) is not None
+        has_chunks = hasattr(command, "executor")
+        is_kept = has_chunks and getattr(command, "out", None) is not None
         remedy = "; the same command goes on where it stopped" if is_kept else ""
         print(f"gtrade: interrupted{remedy}", file=sys.stderr)
         return INTERRUPTED

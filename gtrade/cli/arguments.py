@@ -145,6 +145,10 @@ class Calibrate:
         UseAppendAction[tuple[str, ...]], arg(metavar="NAME=COLUMN")
     ] = ()
     """What a column of the file is called, such as price=px."""
+    time_unit: Annotated[
+        Literal["s", "ms", "us", "ns"] | None, arg(help_behavior_hint="")
+    ] = None
+    """Of times in the file; by default seconds, or what a column's name says."""
     skip_bad: bool = False
     """Drop and count bad rows instead of stopping at the first."""
     draws: Annotated[int, arg(metavar="N")] = 1000

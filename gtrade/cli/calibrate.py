@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtrade.cli.console import make_console
 from gtrade.cli.environment import prepare_environment
-from gtrade.cli.errors import CommandError, unwritable
+from gtrade.cli.errors import CommandError, check_writable, unwritable
 
 if TYPE_CHECKING:
     from gtrade.calibration.results import Calibration
@@ -35,6 +36,7 @@ def calibrate_command(arguments: "Calibrate") -> int:
         raise CommandError(f"--draws: must be at least 1; got {arguments.draws}")
     if arguments.out is not None:
         check_free(arguments.out)
+    check_writable(arguments.json)
     data = read_data(entry, arguments)
     prepare_environment(calls_lapack=True)
     from gtrade.solution import SUCCESS_NAMES
@@ -85,6 +87,7 @@ def read_options(entry: "CalibrationEntry", arguments: "Calibrate") -> dict[str,
     Raises:
         CommandError: naming the option, its rule and the value.
     """
+    from gtrade.catalog.calibrations import DURATION
     from gtrade.sweeps.complaints import RuleError
     from gtrade.sweeps.overrides import parse_value
     from gtrade.sweeps.values import normalise
@@ -112,9 +115,13 @@ def read_options(entry: "CalibrationEntry", arguments: "Calibrate") -> dict[str,
             listed = ", ".join(known) or "none"
             raise CommandError(f"{entry.name} has no option {name!r}; it has: {listed}")
         try:
-            found[name] = normalise(option, value)
+            found[name] = value = normalise(option, value)
         except RuleError as error:
             raise CommandError(f"{name}: {error}") from None
+        if option.unit == DURATION and value is not None and not 0 < value < math.inf:
+            raise CommandError(
+                f"{name}: must be a finite time greater than 0, in seconds; got {value}"
+            )
     return found
 
 
@@ -126,21 +133,22 @@ def read_duration(name: str, text: str) -> float:
     """
     match = _DURATION.fullmatch(text.strip())
     try:
-        assert match is not None
-        value = float(match[1]) * _SECONDS[match[2] or "s"]
-        assert 0 < value < float("inf")
-    except (AssertionError, ValueError):
+        value = float(match[1]) * _SECONDS[match[2] or "s"] if match else math.nan
+    except ValueError:  # two points, say
+        value = math.nan
+    if not 0 < value < math.inf:
         units = ", ".join(_SECONDS)
         raise CommandError(
             f"{name}: must be a positive number with a unit ({units}), such as 5min;"
             f" got {text!r}"
-        ) from None
+        )
     return value
 
 
 def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     """Read the files of a command line as what a fit needs."""
     from gtrade.calibration.readers import read_any, sniff
+    from gtrade.calibration.rules import DataError
 
     columns = {}
     for setting in arguments.columns:
@@ -153,8 +161,14 @@ def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     options: dict[str, Any] = {"skip_bad": arguments.skip_bad}
     if columns:
         options["columns"] = columns
-    first, *rest = arguments.data
-    kind = entry.data[0] if len(entry.data) == 1 else sniff(first)
+    files: Any = arguments.data
+    first, *rest = files
+    try:
+        kind = sniff(first, columns)
+    except DataError:
+        if len(entry.data) > 1:
+            raise
+        kind = entry.data[0]  # whose reader says what is missing
     if kind not in entry.data:
         raise CommandError(
             f"{first}: holds {kind}; {entry.name} reads {' or '.join(entry.data)}"
@@ -166,6 +180,10 @@ def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
                 f" {len(arguments.data)}"
             )
         options["orderbook"] = rest[0]
+    if arguments.time_unit is not None:
+        if kind in ("counts", "schedules"):
+            raise CommandError(f"--time-unit: {kind} have no unit of time")
+        options["time_unit"] = arguments.time_unit
     return read_any(first, kind, **options)
 
 

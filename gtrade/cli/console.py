@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH_OF_FILES = 200
+_WIDTH_OF_FILES = 500
 
 
 def make_console(*, stderr: bool = False) -> "Console":

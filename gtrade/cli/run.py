@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtrade.cli.console import make_console
 from gtrade.cli.environment import prepare_environment
-from gtrade.cli.errors import CommandError, unwritable
+from gtrade.cli.errors import CommandError, check_writable, unwritable
 
 if TYPE_CHECKING:
     from gtrade.cli.arguments import Run
@@ -31,7 +31,7 @@ def run_command(arguments: "Run") -> int:
     spec = load_spec(arguments.spec, arguments.set, arguments.set_from)
     if arguments.set_from is not None:
         print(_describe_draws(spec, arguments.set_from), file=sys.stderr)
-    _check_writable(arguments.json)
+    check_writable(arguments.json)
     prepare_environment(calls_lapack=spec.solver_entry.calls_lapack)
     from gtrade.solution import SUCCESS_NAMES
     from gtrade.sweeps.run import run_spec
@@ -111,20 +111,6 @@ def _write_json(content: dict[str, Any], target: str) -> None:
         return
     try:
         Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise unwritable(target, error) from None
-
-
-def _check_writable(target: str | None) -> None:
-    """Find out before the run, not after it, that its results cannot be written."""
-    if target is None or target == "-":
-        return
-    try:
-        is_new = not Path(target).exists()
-        with open(target, "a", encoding="utf-8"):
-            pass
-        if is_new:
-            Path(target).unlink()
     except OSError as error:
         raise unwritable(target, error) from None
 

@@ -27,7 +27,7 @@ def figures(found: Any) -> dict[str, Figure]:
 def fitted_lines(found: Any) -> Figure | None:
     """Draw bars, means of groups of them, and both lines of an impact fit."""
     curves = found.curves
-    if "flow" not in curves or "intensity" not in curves:
+    if "flow" not in curves or not np.isfinite(curves.get("intensity", np.nan)).any():
         return None
     slope, low, high = _first(found, "permanent_impact")
     title = (

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gtrade.calibration.results import Calibration, finite_or_none
 from gtrade.catalog.base import resolve
 from gtrade.catalog.calibrations import CALIBRATIONS, CalibrationEntry
@@ -27,6 +29,7 @@ def summarise_calibration(
         names: numbers and diagnostics that are shown.
         most_rows: fits that are listed; a note says how many are not.
     """
+    names = tuple(name for name in names or found.units if name in found.rows)
     labels = [name for name in found.rows if name not in _numeric(found)]
     labels = labels[: labels.index("status") + 1]
     labels = [name for name in labels if name not in ("start", "end")]
@@ -52,7 +55,9 @@ def summarise_calibration(
         for i, row_name in enumerate(columns[0][:most_rows])
         if column in found.rows and found.rows[column][i]
     ]
-    note = "\n".join(filter(None, [*remarks, note]))
+    bad = found.facts.get("num_dropped_rows", 0)
+    dropped = f"{bad} bad rows of the data were left out" if bad else ""
+    note = "\n".join(filter(None, [*remarks, dropped, note]))
     title = f"{found.model}: estimate ± standard error [95 % interval]"
     return Summary(
         title, tuple(headers), tuple(rows[:most_rows]), tuple(is_number), note
@@ -62,7 +67,10 @@ def summarise_calibration(
 def print_calibration(
     found: Calibration, entry: CalibrationEntry, console: Any
 ) -> None:
-    """Print the headline numbers on a rich console."""
+    """Print the headline numbers on a rich console; all of them for a single fit."""
+    if len(next(iter(found.rows.values()))) == 1:
+        print_summary(_one_fit(found), console)
+        return
     print_summary(summarise_calibration(found, entry.headline), console)
 
 
@@ -90,6 +98,26 @@ def write_calibration_report(found: Calibration, folder: str | Path) -> Path:
     path = folder / "report.html"
     path.write_text(_page(found, entry, drawings, problem), encoding="utf-8")
     return path
+
+
+def _one_fit(found: Calibration) -> Summary:
+    """Return a table of one fit, a number a row."""
+    whole = summarise_calibration(found, tuple(found.units))
+    headers = ("number", "unit", "estimate", "standard error", "95 % interval")
+    rows = []
+    for name, unit in found.units.items():
+        value, error, low, high = (
+            show_number(float(found.rows[f"{name}{end}"][0]))
+            for end in ("", "_se", "_low", "_high")
+        )
+        rows.append((name, unit, value, error, f"{low} to {high}"))
+    for name in ("status", "r_squared", "num_observations"):
+        value = found.rows[name][0]
+        if name == "status" or np.isfinite(value):
+            text = str(value) if name == "status" else show_number(float(value))
+            rows.append((name, "", text, "", ""))
+    is_number = (False, False, True, True, True)
+    return Summary(found.model, headers, tuple(rows), is_number, whole.note)
 
 
 def _numeric(found: Calibration) -> set[str]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gtrade.catalog.base import Parameter
+from gtrade.sweeps.calibrations import ESTIMATES, MANIFEST
 from gtrade.sweeps.complaints import Complaints, RuleError, did_you_mean
 from gtrade.sweeps.points import read_points
 
@@ -68,6 +69,10 @@ def read_draws(
     path = folder / FILE
     if not path.is_file():
         rule = f"must be the folder of a calibration, with {FILE} in it"
+        complaints.add(FLAG, rule, str(folder))
+        return None
+    if (folder / ESTIMATES).is_file() and not (folder / MANIFEST).is_file():
+        rule = f"must be a finished calibration; {MANIFEST} is absent"
         complaints.add(FLAG, rule, str(folder))
         return None
     try:

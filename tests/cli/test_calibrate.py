@@ -169,13 +169,86 @@ def test_a_folder_in_use_is_refused_before_any_work(tmp_path, capsys):
         (["--set", "window"], "must have the form key=value"),
         (["--columns", "price"], "must have the form name=column"),
         (["--draws", "0"], "--draws: must be at least 1"),
-        (["--every", "1s"], "every must be at least window"),
+        (["--every", "90s"], "every must be a whole number of windows"),
+        (["--set", "horizon=0"], "horizon: must be a finite time greater than 0"),
+        (["--set", "every=nan"], "every: must be a finite"),
+        (["--json", "/nowhere/at/all.json"], "cannot be written"),
         (["--columns", "price=px"], "px"),
     ],
 )
 def test_bad_arguments_are_named(day, changed, said, capsys):
     assert cli.main(["calibrate", day, *OPTIONS, *changed]) == 2
     assert said in capsys.readouterr().err
+
+
+def write_rows(path, header, rows):
+    lines = [header, *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_columns_may_have_any_name(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = [
+        (34_200 + 5 * i, round(100 + rng.normal(), 2), 10 + i % 7, rng.choice([-1, 1]))
+        for i in range(600)
+    ]
+    path = write_rows(tmp_path / "t.csv", "ts,px,qty,dir", rows)
+    names = ["time=ts", "price=px", "size=qty", "side=dir"]
+    mapping = [word for name in names for word in ("--columns", name)]
+    assert cli.main(["calibrate", path, "--model", "price-impact", *mapping]) == 0
+    assert "price_impact" in capsys.readouterr().out
+    assert cli.main(["calibrate", path, "--model", "impact", *mapping]) == 2
+    assert "holds trades; impact reads events" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.3e9])
+def test_schedules_at_different_times_are_refused(tmp_path, capsys, offset):
+    times = np.linspace(0, 21_600, 9)
+    rows = [("1", "A", offset + t, t) for t in times]
+    late = times + np.where((times > 0) & (times < 21_600), 900, 0)
+    rows += [("1", "B", offset + t, t) for t in late]
+    path = write_rows(tmp_path / "s.csv", "day,firm,time,position", rows)
+    assert cli.main(["calibrate", path, "--model", "schedules"]) == 2
+    assert "be those of the first firm and day for B" in capsys.readouterr().err
+
+
+def test_fills_at_one_time_are_named(tmp_path, capsys):
+    header = "parent,time,side,size,price,arrival_price,arrival_time"
+    rows = [("P7", t, 1, 100, 50.1, 50, 10) for t in (20, 30, 30, 40)]
+    path = write_rows(tmp_path / "e.csv", header, rows)
+    assert cli.main(["calibrate", path, "--model", "execution"]) == 2
+    assert "time must increase from fill to fill of P7" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_pin_is_known_where_every_day_has_news(tmp_path):
+    rng = np.random.default_rng(1)
+    news = rng.random(60) < 0.5
+    buys = rng.poisson(np.where(news, 160, 100))
+    sells = rng.poisson(np.where(news, 90, 150))
+    rows = [(f"d{i}", "S", *x) for i, x in enumerate(zip(buys, sells, strict=True))]
+    path = write_rows(tmp_path / "c.csv", "day,stock,buys,sells", rows)
+    out = tmp_path / "fit"
+    assert cli.main(["calibrate", path, "--model", "pin", "--out", str(out)]) == 0
+    found = load_calibration(out).rows
+    assert "news_probability" in found["at_bound"][0]
+    assert abs(found["pin"][0] - 60 / 250) < 4 * found["pin_se"][0]
+    assert 0 < found["pin_low"][0] < found["pin"][0] < found["pin_high"][0] < 1
+
+
+@pytest.mark.slow
+def test_errors_of_a_single_order_are_not_zero(tmp_path):
+    path = tmp_path / "one.csv"
+    orders = simulate_executions(OrderFlow(fill_noise=0.02), 1, num_slices=60, seed=3)
+    write_executions(orders, path)
+    out = tmp_path / "fit"
+    command = ["calibrate", str(path), "--model", "execution", "--out", str(out)]
+    assert cli.main(command) in (0, 3)
+    found = load_calibration(out).rows
+    for name in ("fixed_cost", "volatility", "fill_noise"):
+        error = found[f"{name}_se"][0]
+        assert np.isnan(error) or error > 1e-3 * abs(found[name][0])
 
 
 def test_a_damaged_file_is_named_with_its_row(day, tmp_path, capsys):
