@@ -168,7 +168,7 @@ def read_data(entry: "CalibrationEntry", arguments: "Calibrate") -> Any:
     except DataError:
         if len(entry.data) > 1:
             raise
-        kind = entry.data[0]  # whose reader says what is missing
+        kind = next(iter(entry.data))  # whose reader says what is missing
     if kind not in entry.data:
         raise CommandError(
             f"{first}: holds {kind}; {entry.name} reads {' or '.join(entry.data)}"
