@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from gtrade.catalog.base import Parameter
-from gtrade.sweeps.calibrations import ESTIMATES, MANIFEST
 from gtrade.sweeps.complaints import Complaints, RuleError, did_you_mean
 from gtrade.sweeps.points import read_points
 
@@ -71,6 +70,8 @@ def read_draws(
         rule = f"must be the folder of a calibration, with {FILE} in it"
         complaints.add(FLAG, rule, str(folder))
         return None
+    from gtrade.sweeps.calibrations import ESTIMATES, MANIFEST  # reads Parquet
+
     if (folder / ESTIMATES).is_file() and not (folder / MANIFEST).is_file():
         rule = f"must be a finished calibration; {MANIFEST} is absent"
         complaints.add(FLAG, rule, str(folder))
