@@ -17,7 +17,7 @@ class CalibrationEntry:
             or "schedules"; where there are several, a file's columns decide.
         fit: "module:function" of `fit(data, *, num_draws, seed, **options)`, which
             returns a `Calibration`.
-        options: further arguments of it; "duration" in the unit marks seconds.
+        options: further arguments of it; those in the unit `DURATION` are times.
         headline: numbers that the terminal shows; all if there are none.
         figures: "module:function" of `figures(calibration) -> dict[str, Figure]`.
     """

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import json
 import math
 import re
 import sys
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gtrade.cli.console import make_console
 from gtrade.cli.environment import prepare_environment
-from gtrade.cli.errors import CommandError, check_writable, unwritable
+from gtrade.cli.errors import CommandError, unwritable
+from gtrade.cli.output import check_writable, write_json
 
 if TYPE_CHECKING:
     from gtrade.calibration.results import Calibration
@@ -55,7 +55,7 @@ def calibrate_command(arguments: "Calibrate") -> int:
         except OSError as error:
             raise unwritable(arguments.out, error) from None
     if arguments.json is not None:
-        _write_json(found, arguments.json)
+        write_json(document(found), arguments.json)
     if arguments.json != "-":
         show(found, entry)
     if arguments.out is not None:
@@ -194,24 +194,16 @@ def show(found: "Calibration", entry: "CalibrationEntry") -> None:
     print_calibration(found, entry, make_console())
 
 
-def _write_json(found: "Calibration", target: str) -> None:
+def document(found: "Calibration") -> dict[str, Any]:
+    """Return the JSON document of a calibration."""
     from gtrade.calibration.results import finite_or_none
 
-    document = {
+    return {
         "model": found.model,
         "units": dict(found.units),
         "rows": found.to_records(),
         "facts": finite_or_none(dict(found.facts)),
     }
-    text = json.dumps(document, allow_nan=False) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise unwritable(target, error) from None
 
 
 def _write_report(found: "Calibration", out: Path) -> Path | None:

@@ -1,7 +1,6 @@
 """`gtrade run`."""
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gtrade.cli.console import make_console
 from gtrade.cli.environment import prepare_environment
-from gtrade.cli.errors import CommandError, check_writable, unwritable
+from gtrade.cli.errors import CommandError
+from gtrade.cli.output import check_writable, write_json
 
 if TYPE_CHECKING:
     from gtrade.cli.arguments import Run
@@ -48,7 +48,7 @@ def run_command(arguments: "Run") -> int:
         )
     seconds = time.monotonic() - started
     if arguments.json is not None:
-        _write_json(document(spec, table, seconds), arguments.json)
+        write_json(document(spec, table, seconds), arguments.json)
     if arguments.json != "-":
         _show(table, arguments.out)
     elif arguments.out is not None:
@@ -101,18 +101,6 @@ def document(spec: "Spec", table: "Table", seconds: float) -> dict[str, Any]:
             "seconds": round(seconds, 3),
         },
     }
-
-
-def _write_json(content: dict[str, Any], target: str) -> None:
-    text = json.dumps(content, allow_nan=False) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise unwritable(target, error) from None
 
 
 def _show(table: "Table", out: Path | None) -> None:
